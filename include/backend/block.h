@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * block - where disk contents live.
+ *
+ * A backend belongs to one loop.  submit() never blocks and leads to exactly
+ * one done(), on that loop, in any order, never from inside submit() itself.
+ */
+#ifndef BACKEND_BLOCK_H
+#define BACKEND_BLOCK_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/loop.h"
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,		/* what was done() before is on stable storage */
+	BLOCK_WRITE_ZEROES,	/* reads as zeroes; frees space if it can */
+	BLOCK_GROW,		/* offset is the new size; what is new is 0 */
+};
+
+struct block_request {
+	enum block_op op;
+	bool fua;			/* BLOCK_WRITE: stable before done() */
+	uint64_t offset;		/* bytes, multiple of block_size */
+	uint64_t len;			/* bytes, likewise; iov's sum if iov */
+	const struct iovec *iov;	/* borrowed until done(); read, write */
+	int iovcnt;
+	int result;			/* 0 or -errno, valid in done() */
+	void (*done)(struct block_request *rq);
+	/* The backend's own, so that a request needs no other allocation. */
+	struct loop_op loop_op;
+	struct block_backend *backend;
+	struct block_request *next;
+};
+
+struct block_backend;
+
+struct block_backend_ops {
+	const char *name;
+	void (*submit)(struct block_backend *bb, struct block_request *rq);
+	/*
+	 * Do @rq here and now and return its result, without done().  For
+	 * formats, when they open and close: before the loop's first turn or
+	 * after its last.  NULL: nothing can be built upon this backend.
+	 */
+	int (*perform)(struct block_backend *bb, struct block_request *rq);
+	/* Free it.  No request is in flight. */
+	void (*close)(struct block_backend *bb);
+};
+
+/* Base of every backend.  The user checks ranges against @size. */
+struct block_backend {
+	const struct block_backend_ops *ops;
+	uint64_t size;			/* bytes, multiple of block_size */
+	uint32_t block_size;		/* logical sector: 512 or 4096 */
+	uint32_t physical_block_size;	/* power of two, >= block_size */
+	uint32_t discard_granularity;	/* bytes that zeroes free; 0: none */
+	bool read_only;			/* then only BLOCK_READ and BLOCK_FLUSH */
+	/*
+	 * BLOCK_GROW works, one at a time; @size is the new one by its done().
+	 */
+	bool growable;
+	bool rotational;
+};
+
+static inline void block_submit(struct block_backend *bb,
+				struct block_request *rq)
+{
+	bb->ops->submit(bb, rq);
+}
+
+static inline void block_close(struct block_backend *bb)
+{
+	if (bb)
+		bb->ops->close(bb);
+}
+
+#endif

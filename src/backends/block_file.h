@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * block_file - a raw image file or a block device, on io_uring.
+ *
+ * Payload goes between the guest's pages and the file without a copy; with
+ * O_DIRECT, what is not aligned for it goes through a bounce buffer.  The file
+ * is locked: one writer, or any number of readers.
+ */
+#ifndef BACKENDS_BLOCK_FILE_H
+#define BACKENDS_BLOCK_FILE_H
+
+#include "backend/block.h"
+
+struct block_file_options {
+	const char *path;
+	bool read_only;
+	bool direct;		/* O_DIRECT if the file allows it */
+};
+
+/* NULL with an error for the user. */
+struct block_backend *block_file_open(struct loop *loop,
+				      const struct block_file_options *options,
+				      GError **error);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Locks that keep two machines from writing one image. */
+#ifndef BACKENDS_BLOCK_FILE_LOCK_H
+#define BACKENDS_BLOCK_FILE_LOCK_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+/*
+ * Take the lock of a reader or of the only writer on the open file @fd; it
+ * goes with the last copy of @fd.  False with an error that names the holder.
+ */
+bool block_file_lock(int fd, const char *path, bool read_only,
+		     GError **error);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * block_open - a disk's file in whatever format it has.
+ *
+ * The content decides, not the name.  What a guest writes to a raw disk may
+ * look like another format, which is why parents are believed by their ids
+ * only, and why @raw is there.
+ */
+#ifndef BACKENDS_BLOCK_OPEN_H
+#define BACKENDS_BLOCK_OPEN_H
+
+#include "backends/block_file.h"
+
+enum block_format {
+	BLOCK_FORMAT_RAW, BLOCK_FORMAT_VHD, BLOCK_FORMAT_VHDX,
+};
+
+/* What the content of @file looks like. */
+enum block_format block_format_of(struct block_backend *file);
+const char *block_format_name(enum block_format format);
+
+/*
+ * The disk in the file.  With @raw, the bytes as they are.  An ISO image is
+ * read-only.  NULL with an error for the user.
+ */
+struct block_backend *block_open(struct loop *loop,
+				 const struct block_file_options *options,
+				 bool raw, GError **error);
+
+#endif

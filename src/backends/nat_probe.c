@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <glib.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "backends/nat_network.h"
+#include "backends/nat_probe.h"
+#include "core/trace.h"
+#include "core/util.h"
+
+#define NS_PER_MS	UINT64_C(1000000)
+#define DELAY_FIRST	(100 * NS_PER_MS)
+#define DELAY_BUSY	(1000 * NS_PER_MS)	/* while the guest sends */
+#define DELAY_MAX	(5000 * NS_PER_MS)	/* while it is silent */
+#define SILENT_MAX	4
+
+#define TH_RST		0x04
+#define TH_SYN		0x02
+#define TH_ACK		0x10
+
+#define ETH_LEN		14
+#define IP_LEN		20
+#define TCP_LEN		20
+#define SYN_LEN		(ETH_LEN + IP_LEN + TCP_LEN)
+#define PORT_BOOTP	67
+
+static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
+
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static void put16(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v & 0xffff);
+}
+
+/* Nobody's connection comes from such a low port. */
+static uint16_t source_port(unsigned index)
+{
+	return (uint16_t)(index + 1);
+}
+
+/* A segment without data from the gateway. */
+static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
+		     uint8_t flags)
+{
+	static const struct nat_packet packet = {
+		.ip = true, .protocol = IPPROTO_TCP,
+		.l3 = ETH_LEN, .l4 = ETH_LEN + IP_LEN, .l4_len = TCP_LEN,
+	};
+	uint8_t frame[SYN_LEN] = { 0 };
+	uint8_t *ip = frame + ETH_LEN, *tcp = ip + IP_LEN;
+
+	memcpy(frame, p->mac, 6);
+	memcpy(frame + 6, gateway_mac, 6);
+	put16(frame + 12, 0x0800);
+	ip[0] = 0x45;
+	put16(ip + 2, IP_LEN + TCP_LEN);
+	put16(ip + 6, 0x4000);
+	ip[8] = 64;
+	ip[9] = IPPROTO_TCP;
+	put32(ip + 12, NAT_GATEWAY);
+	put32(ip + 16, NAT_GUEST);
+	put16(tcp, source_port(index));
+	put16(tcp + 2, p->probe[index].port);
+	put32(tcp + 4, seq);
+	tcp[12] = TCP_LEN / 4 << 4;
+	tcp[13] = flags;
+	put16(tcp + 14, flags & TH_RST ? 0 : 1024);
+	nat_finish_checksums(frame, &packet);
+	p->ops->send(p->user, frame, sizeof(frame));
+}
+
+static void set_timer(struct nat_probes *p)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].due)
+			due = MIN(due, p->probe[i].due);
+	if (due != UINT64_MAX)
+		loop_timer_set(p->loop, &p->timer, due);
+	else
+		loop_timer_clear(p->loop, &p->timer);
+}
+
+/* SYNs come from now on, soon at first. */
+static void start(struct nat_probes *p, unsigned index,
+		  enum nat_probe_state state)
+{
+	struct nat_probe *probe = &p->probe[index];
+
+	probe->state = state;
+	probe->silent = 0;
+	probe->delay = DELAY_FIRST;
+	probe->due = loop_now(p->loop) + DELAY_FIRST;
+}
+
+static void change(struct nat_probes *p, unsigned index, bool open)
+{
+	trace(TRACE_NET, "nat.%s port=%u", open ? "listens" : "refuses",
+	      p->probe[index].port);
+	p->ops->changed(p->user, index, open);
+}
+
+static void close_one(struct nat_probes *p, unsigned index)
+{
+	bool was_open = p->probe[index].state != NAT_PROBE_CLOSED;
+
+	start(p, index, NAT_PROBE_CLOSED);
+	if (was_open)
+		change(p, index, false);
+}
+
+static void ask(struct nat_probes *p, unsigned index)
+{
+	struct nat_probe *probe = &p->probe[index];
+
+	if (probe->state == NAT_PROBE_DOUBTED &&
+	    probe->silent++ == SILENT_MAX) {
+		close_one(p, index);
+		return;
+	}
+	do {
+		probe->seq = g_random_int();
+	} while (!probe->seq);
+	send_tcp(p, index, probe->seq, TH_SYN);
+	probe->due = loop_now(p->loop) + probe->delay;
+	probe->delay = MIN(2 * probe->delay, DELAY_MAX);
+}
+
+static void expired(struct loop_timer *t)
+{
+	struct nat_probes *p = container_of(t, struct nat_probes, timer);
+
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].due && p->probe[i].due <= loop_now(p->loop))
+			ask(p, i);
+	set_timer(p);
+}
+
+void nat_probes_init(struct nat_probes *p, struct loop *loop,
+		     const struct nat_probe_ops *ops, void *user)
+{
+	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user };
+	p->timer.expired = expired;
+}
+
+void nat_probes_add(struct nat_probes *p, uint16_t port)
+{
+	g_assert(p->count < NAT_PROBES_MAX);
+	p->probe[p->count++].port = port;
+}
+
+void nat_probes_forget(struct nat_probes *p)
+{
+	p->known = false;
+	for (unsigned i = 0; i < p->count; i++) {
+		close_one(p, i);
+		p->probe[i].due = p->probe[i].seq = 0;
+	}
+	set_timer(p);
+}
+
+static void meet(struct nat_probes *p, const uint8_t *mac)
+{
+	memcpy(p->mac, mac, sizeof(p->mac));
+	if (p->known)
+		return;
+	p->known = true;
+	for (unsigned i = 0; i < p->count; i++)
+		start(p, i, NAT_PROBE_CLOSED);
+	set_timer(p);
+}
+
+/* Who has something to say may have begun to listen. */
+static void hurry(struct nat_probes *p)
+{
+	uint64_t soon = loop_now(p->loop) + DELAY_BUSY;
+
+	if (p->timer.due_ns <= soon)
+		return;
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].due)
+			p->probe[i].due = MIN(p->probe[i].due, soon);
+	set_timer(p);
+}
+
+/* The IPv4 address that the frame comes from; 0 if it has none. */
+static uint32_t sender(const uint8_t *frame, const struct nat_packet *packet)
+{
+	if (packet->ip6)
+		return 0;
+	return get32(frame + ETH_LEN + (packet->ip ? 12 : 14));
+}
+
+static bool asks_for_lease(const uint8_t *frame,
+			   const struct nat_packet *packet)
+{
+	return packet->ip && !packet->ip6 &&
+	       packet->protocol == IPPROTO_UDP && !sender(frame, packet) &&
+	       get16(frame + packet->l4 + 2) == PORT_BOOTP;
+}
+
+/* Whose SYN this segment answers, or -1. */
+static int answered(const struct nat_probes *p, const uint8_t *frame,
+		    const struct nat_packet *packet)
+{
+	const uint8_t *tcp = frame + packet->l4;
+	unsigned index = get16(tcp + 2) - 1u;
+
+	if (get32(frame + packet->l3 + 16) != NAT_GATEWAY ||
+	    index >= p->count || get16(tcp) != p->probe[index].port ||
+	    !(tcp[13] & TH_ACK) || !p->probe[index].seq ||
+	    get32(tcp + 8) != p->probe[index].seq + 1)
+		return -1;
+	return (int)index;
+}
+
+static void take_answer(struct nat_probes *p, unsigned index, uint8_t flags)
+{
+	struct nat_probe *probe = &p->probe[index];
+	bool was_open = probe->state != NAT_PROBE_CLOSED;
+
+	if (flags & TH_RST) {
+		probe->silent = 0;
+		if (was_open)
+			close_one(p, index);
+	} else if (flags & TH_SYN) {
+		send_tcp(p, index, probe->seq + 1, TH_RST);
+		probe->state = NAT_PROBE_OPEN;
+		probe->due = 0;
+		if (!was_open)
+			change(p, index, true);
+	}
+	probe->seq = 0;
+	set_timer(p);
+}
+
+static void doubt(struct nat_probes *p, uint16_t port)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].port == port &&
+		    p->probe[i].state == NAT_PROBE_OPEN)
+			start(p, i, NAT_PROBE_DOUBTED);
+	set_timer(p);
+}
+
+static bool see_tcp(struct nat_probes *p, const uint8_t *frame,
+		    const struct nat_packet *packet)
+{
+	uint8_t flags = frame[packet->l4 + 13];
+	int index = answered(p, frame, packet);
+
+	if (index >= 0)
+		take_answer(p, (unsigned)index, flags);
+	else if (flags & TH_RST)
+		doubt(p, get16(frame + packet->l4));
+	return index >= 0;
+}
+
+bool nat_probes_see(struct nat_probes *p, const uint8_t *frame,
+		    const struct nat_packet *packet)
+{
+	if (!p->count)
+		return false;
+	if (asks_for_lease(frame, packet)) {
+		nat_probes_forget(p);
+		meet(p, frame + 6);
+		return false;
+	}
+	if (sender(frame, packet) != NAT_GUEST)
+		return false;
+	meet(p, frame + 6);
+	hurry(p);
+	return packet->ip && packet->protocol == IPPROTO_TCP &&
+	       see_tcp(p, frame, packet);
+}

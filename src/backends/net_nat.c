@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <slirp/libslirp.h>
+#include <string.h>
+
+#include "backends/nat_filter.h"
+#include "backends/nat_network.h"
+#include "backends/nat_port.h"
+#include "backends/nat_probe.h"
+#include "backends/nat_sockets.h"
+#include "backends/net_nat.h"
+#include "backends/net_queue.h"
+#include "core/error.h"
+#include "core/trace.h"
+#include "core/util.h"
+
+#define NS_PER_MS	1000000u
+#define IDLE_MS		1000	/* what libslirp says if nothing is due */
+#define MTU		1500
+#define SPEED		UINT64_C(10000000000)
+/* Frames for the guest; from half of it on, no more is read from the host. */
+#define QUEUE_SIZE	(4u << 20)
+/* A guest's connections and flows, so that some descriptors are left. */
+#define SOCKETS_MAX	4096
+#define PICK_TRIES	8
+#define TH_SYN_ACK	0x12
+#define TH_SYN_ONLY	0x02
+
+struct net_nat {
+	struct net_backend nb;
+	struct loop *loop;
+	Slirp *slirp;
+	struct nat_sockets sockets;
+	struct loop_poll poll;		/* of the sockets */
+	struct loop_timer timer;	/* of TCP, and of what expires */
+	struct loop_note work;		/* libslirp has something to do */
+	struct loop_note deliver;	/* there are frames for the guest */
+	struct net_queue queue;
+	struct nat_probes probes;	/* of the forwards for TCP */
+	int listeners[NAT_PROBES_MAX];	/* libslirp's, by probe */
+	bool host_metadata;
+	uint8_t frame[NET_FRAME_MAX];	/* the one that is sent */
+};
+
+/* One that libslirp asks for. */
+struct nat_timer {
+	struct loop_timer timer;
+	struct net_nat *nat;
+	SlirpTimerId id;
+	void *opaque;
+};
+
+/* All instances share libslirp's clock and its cache of the resolver. */
+static pthread_mutex_t slirp_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void push(struct net_nat *nat, const void *frame, size_t len)
+{
+	if (len > NET_FRAME_MAX || !net_queue_push(&nat->queue, frame, len))
+		nat->nb.dropped++;
+	loop_post(nat->loop, &nat->deliver);
+}
+
+/*
+ * What libslirp asks for.
+ */
+static ssize_t cb_send_packet(const void *frame, size_t len, void *opaque)
+{
+	push(opaque, frame, len);
+	return (ssize_t)len;
+}
+
+static void cb_guest_error(const char *message, void *opaque)
+{
+	trace(TRACE_NET, "nat.guest: %s", message);
+}
+
+static int64_t cb_clock_get_ns(void *opaque)
+{
+	struct net_nat *nat = opaque;
+
+	return (int64_t)loop_now(nat->loop);
+}
+
+static void timer_expired(struct loop_timer *t)
+{
+	struct nat_timer *nt = container_of(t, struct nat_timer, timer);
+
+	pthread_mutex_lock(&slirp_lock);
+	slirp_handle_timer(nt->nat->slirp, nt->id, nt->opaque);
+	pthread_mutex_unlock(&slirp_lock);
+}
+
+static void *cb_timer_new(SlirpTimerId id, void *cb_opaque, void *opaque)
+{
+	struct nat_timer *nt = g_new0(struct nat_timer, 1);
+
+	nt->timer.expired = timer_expired;
+	nt->nat = opaque;
+	nt->id = id;
+	nt->opaque = cb_opaque;
+	return nt;
+}
+
+static void cb_timer_free(void *timer, void *opaque)
+{
+	struct net_nat *nat = opaque;
+	struct nat_timer *nt = timer;
+
+	loop_timer_clear(nat->loop, &nt->timer);
+	g_free(nt);
+}
+
+static void cb_timer_mod(void *timer, int64_t expire_ms, void *opaque)
+{
+	struct net_nat *nat = opaque;
+	struct nat_timer *nt = timer;
+
+	loop_timer_set(nat->loop, &nt->timer, (uint64_t)expire_ms * NS_PER_MS);
+}
+
+static void cb_register_poll_fd(int fd, void *opaque)
+{
+	nat_sockets_opened(&((struct net_nat *)opaque)->sockets, fd);
+}
+
+static void cb_unregister_poll_fd(int fd, void *opaque)
+{
+	nat_sockets_closed(&((struct net_nat *)opaque)->sockets, fd);
+}
+
+static void cb_notify(void *opaque)
+{
+	struct net_nat *nat = opaque;
+
+	loop_post(nat->loop, &nat->work);
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = cb_send_packet,
+	.guest_error = cb_guest_error,
+	.clock_get_ns = cb_clock_get_ns,
+	.timer_free = cb_timer_free,
+	.timer_mod = cb_timer_mod,
+	.register_poll_fd = cb_register_poll_fd,
+	.unregister_poll_fd = cb_unregister_poll_fd,
+	.notify = cb_notify,
+	.timer_new_opaque = cb_timer_new,
+};
+
+/*
+ * The host's side.
+ */
+static int add_poll(int fd, int events, void *opaque)
+{
+	nat_sockets_want(&((struct net_nat *)opaque)->sockets, fd, events);
+	return fd;
+}
+
+static int get_revents(int fd, void *opaque)
+{
+	return nat_sockets_ready(&((struct net_nat *)opaque)->sockets, fd);
+}
+
+static bool has_room(const struct net_nat *nat)
+{
+	return nat->queue.used <= nat->queue.size / 2;
+}
+
+/* Do what is due, and say what is waited for next. */
+static void work(struct loop_note *note)
+{
+	struct net_nat *nat = container_of(note, struct net_nat, work);
+	uint32_t timeout = UINT32_MAX;
+
+	pthread_mutex_lock(&slirp_lock);
+	if (has_room(nat))
+		nat_sockets_look(&nat->sockets);
+	slirp_pollfds_poll(nat->slirp, 0, get_revents, nat);
+	nat_sockets_begin(&nat->sockets);
+	slirp_pollfds_fill(nat->slirp, &timeout, add_poll, nat);
+	nat_sockets_end(&nat->sockets);
+	pthread_mutex_unlock(&slirp_lock);
+
+	loop_poll_set(&nat->poll, has_room(nat) ? POLLIN : 0);
+	/* A listener alone makes libslirp ask for a timer. */
+	if (timeout < IDLE_MS && nat->sockets.open)
+		loop_timer_set(nat->loop, &nat->timer,
+			       loop_now(nat->loop) + timeout * NS_PER_MS);
+	else
+		loop_timer_clear(nat->loop, &nat->timer);
+}
+
+static void sockets_ready(struct loop_poll *p, unsigned events)
+{
+	struct net_nat *nat = container_of(p, struct net_nat, poll);
+
+	loop_post(nat->loop, &nat->work);
+}
+
+static void timed_out(struct loop_timer *t)
+{
+	struct net_nat *nat = container_of(t, struct net_nat, timer);
+
+	loop_post(nat->loop, &nat->work);
+}
+
+static void deliver(struct loop_note *note)
+{
+	struct net_nat *nat = container_of(note, struct net_nat, deliver);
+
+	nat->nb.user.readable(nat->nb.user.user);
+}
+
+/*
+ * Forwards of TCP: libslirp's sockets listen when the guest does.
+ */
+static void probe_send(void *user, const uint8_t *frame, size_t len)
+{
+	push(user, frame, len);
+}
+
+static void probe_changed(void *user, unsigned index, bool open)
+{
+	struct net_nat *nat = user;
+	int fd = nat->listeners[index];
+
+	if (!open)
+		nat_port_refuse(fd);
+	else if (nat_port_listen(fd) < 0)
+		open = false;
+	nat_sockets_mute(&nat->sockets, fd, !open);
+	loop_post(nat->loop, &nat->work);
+}
+
+static const struct nat_probe_ops probe_ops = {
+	.send = probe_send,
+	.changed = probe_changed,
+};
+
+/*
+ * The guest's side.
+ */
+static bool gather(struct net_nat *nat, const struct net_frame *frame)
+{
+	size_t len = 0;
+
+	if (frame->len > sizeof(nat->frame))
+		return false;
+	for (int i = 0; i < frame->iovcnt && len < frame->len; i++) {
+		size_t n = MIN(frame->iov[i].iov_len, frame->len - len);
+
+		memcpy(nat->frame + len, frame->iov[i].iov_base, n);
+		len += n;
+	}
+	return len == frame->len;
+}
+
+/* Whether libslirp may make a socket for it. */
+static bool may_open_socket(const uint8_t *frame, const struct nat_packet *p)
+{
+	if (!p->ip || p->protocol == IPPROTO_ICMPV6)
+		return false;
+	return p->protocol != IPPROTO_TCP ||
+	       (frame[p->l4 + 13] & TH_SYN_ACK) == TH_SYN_ONLY;
+}
+
+static bool send_one(struct net_nat *nat, const struct net_frame *frame)
+{
+	struct nat_packet packet;
+
+	if (!gather(nat, frame) ||
+	    !nat_filter(nat->frame, frame->len, nat->host_metadata, &packet))
+		return false;
+	if (nat->sockets.open >= SOCKETS_MAX &&
+	    may_open_socket(nat->frame, &packet))
+		return false;
+	if (frame->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		nat_finish_checksums(nat->frame, &packet);
+	if (!nat_probes_see(&nat->probes, nat->frame, &packet))
+		slirp_input(nat->slirp, nat->frame, (int)frame->len);
+	return true;
+}
+
+static unsigned nat_send(struct net_backend *nb, const struct net_frame *frames,
+			 unsigned count)
+{
+	struct net_nat *nat = container_of(nb, struct net_nat, nb);
+
+	pthread_mutex_lock(&slirp_lock);
+	for (unsigned i = 0; i < count; i++)
+		if (!send_one(nat, &frames[i]))
+			nb->dropped++;
+	pthread_mutex_unlock(&slirp_lock);
+	loop_post(nat->loop, &nat->work);
+	return count;
+}
+
+static bool scatter(struct net_frame *frame, const uint8_t *bytes, size_t len)
+{
+	frame->hdr = (struct virtio_net_hdr){ 0 };
+	frame->len = len;
+	for (int i = 0; i < frame->iovcnt && len; i++) {
+		size_t n = MIN(frame->iov[i].iov_len, len);
+
+		memcpy(frame->iov[i].iov_base, bytes, n);
+		bytes += n;
+		len -= n;
+	}
+	return !len;
+}
+
+static int nat_recv(struct net_backend *nb, struct net_frame *frame)
+{
+	struct net_nat *nat = container_of(nb, struct net_nat, nb);
+	bool was_full = !has_room(nat);
+	const uint8_t *bytes;
+	size_t len;
+	int got = 0;
+
+	while (!got && (bytes = net_queue_pop(&nat->queue, &len))) {
+		got = scatter(frame, bytes, len);
+		nb->dropped += !got;
+	}
+	if (was_full && has_room(nat))
+		loop_post(nat->loop, &nat->work);
+	return got;
+}
+
+/* Frames are whole here, whatever they might leave to do. */
+static void nat_set_offloads(struct net_backend *nb, unsigned offloads)
+{
+}
+
+static void nat_forget(struct net_backend *nb)
+{
+	struct net_nat *nat = container_of(nb, struct net_nat, nb);
+	size_t len;
+
+	nat_probes_forget(&nat->probes);
+	while (net_queue_pop(&nat->queue, &len))
+		;
+	loop_post(nat->loop, &nat->work);
+}
+
+static void nat_close(struct net_backend *nb)
+{
+	struct net_nat *nat = container_of(nb, struct net_nat, nb);
+
+	pthread_mutex_lock(&slirp_lock);
+	slirp_cleanup(nat->slirp);
+	pthread_mutex_unlock(&slirp_lock);
+	nat_sockets_finish(&nat->sockets);
+	net_queue_finish(&nat->queue);
+	g_free(nat);
+}
+
+static const struct net_backend_ops nat_ops = {
+	.name = "nat",
+	.send = nat_send,
+	.recv = nat_recv,
+	.set_offloads = nat_set_offloads,
+	.forget = nat_forget,
+	.close = nat_close,
+};
+
+static struct in_addr addr4(uint32_t addr)
+{
+	return (struct in_addr){ htonl(addr) };
+}
+
+static Slirp *make_slirp(struct net_nat *nat, bool isolated)
+{
+	SlirpConfig config = {
+		.version = 4,
+		.restricted = isolated,
+		.in_enabled = true,
+		.vnetwork = addr4(NAT_NETWORK),
+		.vnetmask = addr4(NAT_NETMASK),
+		.vhost = addr4(NAT_GATEWAY),
+		.vdhcp_start = addr4(NAT_GUEST),
+		.vnameserver = addr4(NAT_RESOLVER),
+		.in6_enabled = true,
+		.vprefix_len = 64,
+		.if_mtu = MTU,
+		.if_mru = MTU,
+	};
+	Slirp *slirp;
+
+	inet_pton(AF_INET6, NAT_NETWORK6, &config.vprefix_addr6);
+	inet_pton(AF_INET6, NAT_GATEWAY6, &config.vhost6);
+	inet_pton(AF_INET6, NAT_RESOLVER6, &config.vnameserver6);
+	pthread_mutex_lock(&slirp_lock);
+	slirp = slirp_new(&config, &callbacks, nat);
+	pthread_mutex_unlock(&slirp_lock);
+	return slirp;
+}
+
+/* The socket that listens at @addr, among those that libslirp waits for. */
+struct listener {
+	const struct sockaddr_in *addr;
+	int fd;
+};
+
+static int match_listener(int fd, int events, void *opaque)
+{
+	struct listener *l = opaque;
+	struct sockaddr_in addr = { 0 };
+	socklen_t len = sizeof(addr);
+	int listens = 0;
+	socklen_t size = sizeof(listens);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
+	    listens && addr.sin_port == l->addr->sin_port &&
+	    addr.sin_addr.s_addr == l->addr->sin_addr.s_addr)
+		l->fd = fd;
+	return fd;
+}
+
+static void add_listener(struct net_nat *nat, const struct sockaddr_in *addr,
+			 uint16_t guest_port)
+{
+	struct listener l = { .addr = addr, .fd = -1 };
+	uint32_t timeout = 0;
+
+	slirp_pollfds_fill(nat->slirp, &timeout, match_listener, &l);
+	g_assert(l.fd >= 0);
+	nat->listeners[nat->probes.count] = l.fd;
+	nat_probes_add(&nat->probes, guest_port);
+	nat_sockets_mute(&nat->sockets, l.fd, true);
+	nat_port_refuse(l.fd);
+}
+
+/* 0 or -errno. */
+static int add_forward(struct net_nat *nat, const struct net_forward *f)
+{
+	const struct sockaddr_in host = {
+		.sin_family = AF_INET, .sin_addr = f->host,
+		.sin_port = htons(f->host_port),
+	};
+	const struct sockaddr_in guest = {
+		.sin_family = AF_INET, .sin_addr = addr4(NAT_GUEST),
+		.sin_port = htons(f->guest_port),
+	};
+
+	if (slirp_add_hostxfwd(nat->slirp, (const struct sockaddr *)&host,
+			       sizeof(host), (const struct sockaddr *)&guest,
+			       sizeof(guest),
+			       f->udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
+		return -errno;
+	if (!f->udp)
+		add_listener(nat, &host, f->guest_port);
+	return 0;
+}
+
+/* A number that was free may be taken before it is ours. */
+static bool open_forward(struct net_nat *nat, struct net_forward *f,
+			 GError **error)
+{
+	int ret, tries = f->any_port ? PICK_TRIES : 1;
+
+	do {
+		if (f->any_port)
+			f->host_port = nat_port_pick(f);
+		ret = f->host_port ? add_forward(nat, f) : -errno;
+	} while (ret == -EADDRINUSE && --tries);
+	if (ret < 0)
+		nat_port_error(f, -ret, error);
+	return ret == 0;
+}
+
+static bool open_forwards(struct net_nat *nat,
+			  const struct net_nat_options *options,
+			  GError **error)
+{
+	bool good = true;
+
+	g_assert(options->forward_count <= NET_FORWARDS_MAX);
+	pthread_mutex_lock(&slirp_lock);
+	for (unsigned i = 0; i < options->forward_count && good; i++)
+		good = open_forward(nat, &options->forwards[i], error);
+	pthread_mutex_unlock(&slirp_lock);
+	return good;
+}
+
+/* What a guest can make libslirp say is no message to the user. */
+static void slirp_said(const gchar *domain, GLogLevelFlags level,
+		       const gchar *message, gpointer data)
+{
+	trace(TRACE_NET, "nat.slirp: %s", message);
+}
+
+struct net_backend *net_nat_open(struct loop *loop,
+				 const struct net_nat_options *options,
+				 GError **error)
+{
+	struct net_nat *nat = g_new0(struct net_nat, 1);
+	int ret = nat_sockets_init(&nat->sockets);
+
+	if (ret < 0) {
+		user_error_set(error, EX_OSERR, "host.descriptors",
+			       "cannot watch the NAT's sockets",
+			       g_strerror(-ret), "raise the limit: ulimit -n");
+		g_free(nat);
+		return NULL;
+	}
+	nat->nb = (struct net_backend){
+		.ops = &nat_ops,
+		.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4,
+		.mtu_max = MTU, .speed = SPEED, .link_up = true,
+	};
+	nat->loop = loop;
+	nat->host_metadata = options->host_metadata;
+	nat->work.run = work;
+	nat->deliver.run = deliver;
+	nat->timer.expired = timed_out;
+	nat->poll.ready = sockets_ready;
+	loop_poll_add(loop, &nat->poll, nat->sockets.fd);
+	net_queue_init(&nat->queue, QUEUE_SIZE);
+	g_log_set_handler("Slirp", G_LOG_LEVEL_MASK, slirp_said, NULL);
+	nat->slirp = make_slirp(nat, options->isolated);
+	nat_probes_init(&nat->probes, loop, &probe_ops, nat);
+	if (!open_forwards(nat, options, error)) {
+		nat_close(&nat->nb);
+		return NULL;
+	}
+	/* What libslirp waits for from the start. */
+	loop_post(loop, &nat->work);
+	return &nat->nb;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/vhd_fixed.h"
+#include "core/util.h"
+
+struct vhd_fixed {
+	struct block_backend bb;
+	struct block_backend *file;
+};
+
+static void fixed_submit(struct block_backend *bb, struct block_request *rq)
+{
+	block_submit(container_of(bb, struct vhd_fixed, bb)->file, rq);
+}
+
+static void fixed_close(struct block_backend *bb)
+{
+	struct vhd_fixed *f = container_of(bb, struct vhd_fixed, bb);
+
+	block_close(f->file);
+	g_free(f);
+}
+
+static const struct block_backend_ops fixed_ops = {
+	.name = "vhd-fixed",
+	.submit = fixed_submit,
+	.close = fixed_close,
+};
+
+struct block_backend *vhd_fixed_new(struct block_backend *file, uint64_t size)
+{
+	struct vhd_fixed *f = g_new0(struct vhd_fixed, 1);
+
+	f->bb = *file;
+	f->bb.ops = &fixed_ops;
+	f->bb.size = size;
+	f->bb.growable = false;
+	f->file = file;
+	return &f->bb;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pages of the BAT, read when they are first wanted. */
+#include <errno.h>
+#include <string.h>
+
+#include "backends/vhdx_internal.h"
+#include "core/util.h"
+
+#define PAGES_MAX	4096	/* 16 MiB; more only if more are dirty */
+
+static void page_free(gpointer data)
+{
+	struct vhdx_page *p = data;
+
+	g_aligned_free(p->bytes);
+	g_free(p);
+}
+
+void vhdx_cache_init(struct vhdx_cache *c)
+{
+	c->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+					 page_free);
+}
+
+void vhdx_cache_finish(struct vhdx_cache *c)
+{
+	g_hash_table_unref(c->pages);
+	g_slist_free(c->failed);
+}
+
+static void page_drop(struct vhdx_cache *c, struct vhdx_page *p)
+{
+	g_queue_unlink(&c->age, &p->link);
+	g_hash_table_remove(c->pages, &p->offset);
+}
+
+/* Make room for one more: the oldest of the first few that can go. */
+static void evict(struct vhdx_cache *c)
+{
+	GList *l = c->age.head;
+
+	if (c->age.length < PAGES_MAX)
+		return;
+	for (unsigned i = 0; i < 2 * VHDX_COMMIT_PAGES && l; i++, l = l->next) {
+		struct vhdx_page *p = l->data;
+
+		if (p->loading || p->error || p->dirty || p->logged)
+			continue;
+		page_drop(c, p);
+		return;
+	}
+}
+
+static void page_loaded(struct block_request *rq)
+{
+	struct vhdx_page *p = container_of(rq, struct vhdx_page, rq);
+	struct vhdx *v = p->v;
+
+	p->loading = false;
+	p->error = rq->result;
+	if (p->error)
+		v->cache.failed = g_slist_prepend(v->cache.failed, p);
+	vhdx_wake(v);
+}
+
+static void page_load(struct vhdx *v, uint64_t offset)
+{
+	struct vhdx_page *p = g_new0(struct vhdx_page, 1);
+
+	evict(&v->cache);
+	p->v = v;
+	p->offset = offset;
+	p->bytes = g_aligned_alloc(1, VHDX_SECTOR, VHDX_SECTOR);
+	p->link.data = p->dirty_link.data = p;
+	p->loading = true;
+	p->iov = (struct iovec){ p->bytes, VHDX_SECTOR };
+	p->rq = (struct block_request){
+		.op = BLOCK_READ, .offset = offset, .len = VHDX_SECTOR,
+		.iov = &p->iov, .iovcnt = 1, .done = page_loaded,
+	};
+	g_hash_table_insert(v->cache.pages, &p->offset, p);
+	g_queue_push_tail_link(&v->cache.age, &p->link);
+	block_submit(v->file, &p->rq);
+}
+
+static struct vhdx_page *page_find(struct vhdx *v, uint64_t offset)
+{
+	offset &= ~(uint64_t)(VHDX_SECTOR - 1);
+	return g_hash_table_lookup(v->cache.pages, &offset);
+}
+
+static int page_get(struct vhdx *v, uint64_t offset, struct vhdx_page **page)
+{
+	*page = page_find(v, offset);
+	if (!*page)
+		page_load(v, offset & ~(uint64_t)(VHDX_SECTOR - 1));
+	else if (!(*page)->loading)
+		return (*page)->error;
+	return VHDX_WAIT;
+}
+
+static void page_dirty(struct vhdx_page *p)
+{
+	struct vhdx_cache *c = &p->v->cache;
+
+	if (p->dirty)
+		return;
+	p->dirty = true;
+	p->dirty_number = ++c->dirty_number;
+	g_queue_push_tail_link(&c->dirty, &p->dirty_link);
+}
+
+void vhdx_cache_forget_failures(struct vhdx_cache *c)
+{
+	while (c->failed) {
+		page_drop(c, c->failed->data);
+		c->failed = g_slist_delete_link(c->failed, c->failed);
+	}
+}
+
+/* A bitmap block's entry follows those of each chunk's payload blocks. */
+static uint64_t entry_offset(const struct vhdx *v, uint64_t block)
+{
+	return v->layout.bat.offset +
+	       (block + block / v->layout.chunk_ratio) * sizeof(uint64_t);
+}
+
+int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry)
+{
+	uint64_t offset = entry_offset(v, block);
+	struct vhdx_page *p;
+	int ret = page_get(v, offset, &p);
+
+	if (!ret)
+		memcpy(entry, p->bytes + offset % VHDX_SECTOR, sizeof(*entry));
+	return ret;
+}
+
+void vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry)
+{
+	uint64_t offset = entry_offset(v, block);
+	struct vhdx_page *p = page_find(v, offset);
+
+	memcpy(p->bytes + offset % VHDX_SECTOR, &entry, sizeof(entry));
+	page_dirty(p);
+}
+
+static bool on_region(const struct vhdx_region *r, uint64_t offset,
+		      uint64_t len)
+{
+	return offset < r->offset + r->length && r->offset < offset + len;
+}
+
+bool vhdx_block_fits(const struct vhdx *v, uint64_t offset)
+{
+	const struct vhdx_layout *l = &v->layout;
+	uint64_t len = l->block_size;
+
+	return offset >= VHDX_MIB && offset <= v->file->size &&
+	       len <= v->file->size - offset &&
+	       !on_region(&l->log, offset, len) &&
+	       !on_region(&l->bat, offset, len) &&
+	       !on_region(&l->metadata, offset, len);
+}

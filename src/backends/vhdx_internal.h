@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of VHDX share.
+ *
+ *	vhdx.c		opening, closing
+ *	vhdx_create.c	new disks
+ *	vhdx_header.c	headers, region table
+ *	vhdx_metadata.c	metadata: sizes
+ *	vhdx_replay.c	the log of a file that was not closed
+ *	vhdx_io.c	requests
+ *	vhdx_cache.c	pages of the BAT
+ *	vhdx_space.c	blocks in the file that are free
+ *	vhdx_commit.c	the log: pages become stable
+ *
+ * Requests wait in one queue for whatever they lack, a page, space, a commit;
+ * each event wakes all of them, and they look again.
+ */
+#ifndef BACKENDS_VHDX_INTERNAL_H
+#define BACKENDS_VHDX_INTERNAL_H
+
+#include "backends/vhdx.h"
+#include "backends/vhdx_proto.h"
+
+#define VHDX_COMMIT_PAGES	64	/* of one log entry */
+#define VHDX_WAIT		1	/* beside 0 and -errno */
+
+/* Where the file has what, and how the disk is made. */
+struct vhdx_region {
+	uint64_t offset;
+	uint64_t length;
+};
+
+struct vhdx_layout {
+	struct vhdx_region log, bat, metadata;
+	uint32_t block_size;
+	bool leave_allocated;
+	uint64_t size;			/* of the disk */
+	uint32_t sector, physical_sector;
+	uint64_t chunk_ratio;		/* payload blocks of a bitmap block */
+	uint64_t blocks, entries;	/* payload blocks, BAT entries */
+	struct guid disk_id;
+};
+
+/* A page of the BAT. */
+struct vhdx_page {
+	struct vhdx *v;
+	uint64_t offset;		/* in the file */
+	bool loading;
+	bool dirty;			/* the log has not what is here */
+	bool logged;			/* being committed */
+	int error;			/* of loading */
+	uint64_t dirty_number;		/* order of becoming dirty */
+	GList link, dirty_link;
+	struct block_request rq;
+	struct iovec iov;
+	uint8_t *bytes;			/* VHDX_SECTOR of them */
+};
+
+struct vhdx_cache {
+	GHashTable *pages;		/* by offset */
+	GQueue age;			/* oldest first */
+	GQueue dirty;			/* likewise */
+	uint64_t dirty_number;		/* of the last that became dirty */
+	GSList *failed;			/* until those who wait have seen it */
+};
+
+struct vhdx_space {
+	GArray *free;			/* offsets of blocks of zeroes */
+	uint64_t end;			/* behind it nothing is used */
+	bool growing;
+	int error;			/* of growing, once */
+	struct block_request rq;
+};
+
+struct vhdx_log {
+	int step;			/* enum in vhdx_commit.c */
+	bool begun;			/* headers say that there is a log */
+	int begin_error;		/* once */
+	int result;			/* of the last commit */
+	unsigned slot;			/* half of the log for the next entry */
+	uint64_t sequence;
+	uint64_t file_size;		/* when the pages were taken */
+	uint64_t started, finished;	/* commits */
+	struct vhdx_page *page[VHDX_COMMIT_PAGES];
+	unsigned count, applied;
+	bool unapplied;			/* stable in the log, not in place */
+	uint8_t *copy;			/* of the pages */
+	uint8_t *entry;
+	GArray *freed;			/* offsets of blocks, with this */
+	struct block_request rq;
+	struct iovec iov;
+};
+
+struct vhdx {
+	struct block_backend bb;
+	struct block_backend *file;
+	struct loop *loop;
+	struct vhdx_layout layout;
+	struct vhdx_header header;	/* the current one */
+	unsigned current;		/* which of the two that is */
+	struct vhdx_cache cache;
+	struct vhdx_space space;
+	struct vhdx_log log;
+	GArray *freed;			/* offsets of blocks, not committed */
+	/*
+	 * Requests in the file, of those that started before and after the
+	 * last commit that frees space: what is freed is used again when the
+	 * former have ended.
+	 */
+	unsigned in_flight[2];
+	unsigned phase;
+	bool closing;			/* no loop any more */
+	bool submitting;
+	struct loop_note note;		/* what has to go on on a later turn */
+	GQueue waiting;			/* struct vhdx_io */
+	GQueue committing;		/* those that wait for a commit */
+	GQueue answers;
+	struct vhdx_io *free_ios;
+	struct vhdx_piece *free_pieces;
+};
+
+/* An error about @path: always false. */
+bool vhdx_fail(GError **error, const char *path, const char *id,
+	       const char *why, const char *advice);
+
+/* vhdx_create.c: one that nobody else has. */
+void vhdx_new_guid(struct guid *g);
+
+/* vhdx_header.c */
+bool vhdx_headers_read(struct vhdx *v, const char *path, GError **error);
+bool vhdx_regions_read(struct vhdx *v, const char *path, GError **error);
+/* Make @v->header the next one: number, checksum.  Returns its place. */
+uint64_t vhdx_header_next(struct vhdx *v);
+/* Say in both headers that the log is empty.  0 or -errno. */
+int vhdx_header_end_log(struct vhdx *v);
+uint32_t vhdx_checksum(const void *data, size_t len);
+bool vhdx_log_is_empty(const struct vhdx *v);
+
+/* vhdx_metadata.c */
+bool vhdx_metadata_read(struct vhdx *v, const char *path, GError **error);
+/* Whether a disk can be like that; if so, count its blocks and entries. */
+bool vhdx_layout_valid(struct vhdx_layout *l);
+
+/* vhdx_replay.c: leaves an empty log. */
+bool vhdx_replay(struct vhdx *v, const char *path, GError **error);
+
+/* vhdx_cache.c */
+void vhdx_cache_init(struct vhdx_cache *c);
+void vhdx_cache_finish(struct vhdx_cache *c);
+/* Forget loads that failed: everyone who waited has been told. */
+void vhdx_cache_forget_failures(struct vhdx_cache *c);
+/* The BAT's entry of a payload block: 0, -errno, or VHDX_WAIT. */
+int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry);
+/* It has been got since the loop's last turn. */
+void vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry);
+/* Whether a block can be at @offset: in the file, on no region. */
+bool vhdx_block_fits(const struct vhdx *v, uint64_t offset);
+
+/* vhdx_space.c */
+void vhdx_space_init(struct vhdx *v);
+void vhdx_space_finish(struct vhdx_space *s);
+/* A block of zeroes in the file: 0, -errno, or VHDX_WAIT. */
+int vhdx_allocate(struct vhdx *v, uint64_t *offset);
+/* A block of zeroes that nobody uses any more. */
+void vhdx_space_add(struct vhdx *v, uint64_t offset);
+
+/* vhdx_commit.c */
+void vhdx_log_init(struct vhdx *v);
+void vhdx_log_finish(struct vhdx *v);
+/* The file may be written: 0, -errno, or VHDX_WAIT. */
+int vhdx_begin(struct vhdx *v);
+/* Start a commit if none runs. */
+void vhdx_commit(struct vhdx *v);
+/* All of @v->in_flight of the other phase have ended. */
+void vhdx_commit_quiet(struct vhdx *v);
+/* Everything stable and in place, the log empty; blocks.  0 or -errno. */
+int vhdx_commit_all(struct vhdx *v);
+
+/* vhdx_io.c */
+void vhdx_submit(struct block_backend *bb, struct block_request *rq);
+void vhdx_go_on(struct loop_note *note);
+void vhdx_wake(struct vhdx *v);
+void vhdx_committed(struct vhdx *v);
+void vhdx_io_finish(struct vhdx *v);
+
+#endif

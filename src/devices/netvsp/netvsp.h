@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * netvsp - synthetic NIC: RNDIS over NVSP over VMBus channels.
+ *
+ * A NIC, all of its channels and its back end live on one loop.
+ */
+#ifndef DEVICES_NETVSP_NETVSP_H
+#define DEVICES_NETVSP_NETVSP_H
+
+#include "backend/net.h"
+#include "vmbus/channel.h"
+
+#define NETVSP_QUEUES_MAX	64
+
+struct netvsp_options {
+	struct guid instance;	/* identity to the guest, stable over reboots */
+	uint8_t mac[6];		/* that a guest may change, until it restarts */
+	unsigned max_queues;	/* channels, 1 to NETVSP_QUEUES_MAX */
+};
+
+struct netvsp;
+
+/*
+ * @nb is borrowed; its user is set.  Before @loop runs.
+ */
+struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
+			  const struct netvsp_options *options,
+			  struct net_backend *nb);
+/* The device is not offered (any more).  NULL is nothing. */
+void netvsp_free(struct netvsp *nv);
+
+/* To be offered with vmbus_offer(). */
+struct vmbus_device *netvsp_device(struct netvsp *nv);
+
+#endif

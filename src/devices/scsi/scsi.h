@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * scsi - SCSI logical units, whatever brings the commands.
+ *
+ * A LUN belongs to its backend's loop.  scsi_submit() leads to exactly one
+ * done(), possibly before it returns.
+ */
+#ifndef DEVICES_SCSI_SCSI_H
+#define DEVICES_SCSI_SCSI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "backend/block.h"
+
+#define SCSI_CDB_MAX	16
+#define SCSI_SENSE_MAX	18	/* fixed format, as we build it */
+
+enum scsi_status {
+	SCSI_GOOD			= 0x00,
+	SCSI_CHECK_CONDITION		= 0x02,
+	SCSI_BUSY			= 0x08,
+	SCSI_RESERVATION_CONFLICT	= 0x18,
+};
+
+enum scsi_direction { SCSI_DATA_NONE, SCSI_DATA_IN, SCSI_DATA_OUT };
+
+struct scsi_request {
+	/* Set by the transport. */
+	uint8_t cdb[SCSI_CDB_MAX];	/* zero beyond cdb_len */
+	uint8_t cdb_len;
+	enum scsi_direction dir;
+	const struct iovec *data;	/* borrowed until done() */
+	int data_cnt;
+	uint32_t data_len;		/* bytes in @data */
+	void (*done)(struct scsi_request *rq);
+
+	/* Valid in done(). */
+	uint8_t status;			/* enum scsi_status */
+	uint8_t sense_len;		/* 0 unless CHECK CONDITION */
+	uint8_t sense[SCSI_SENSE_MAX];
+	uint32_t transferred;		/* bytes, at most data_len */
+
+	/* The LUN's own. */
+	struct scsi_lun *lun;
+	struct block_request block;
+};
+
+struct scsi_lun;
+
+/* Who a disk says it is; stable over reboots. */
+struct scsi_identity {
+	uint8_t unique_id[16];		/* VPD 83 */
+	char serial[21];		/* VPD 80, printable ASCII; "" for none */
+};
+
+/*
+ * A disk on @bb, which passes to the LUN.  @max_transfer: bytes of the largest
+ * request that the transport brings.
+ */
+struct scsi_lun *scsi_disk_new(struct block_backend *bb,
+			       const struct scsi_identity *id,
+			       uint32_t max_transfer);
+/* No request is in flight.  Closes the backend.  NULL is fine. */
+void scsi_lun_free(struct scsi_lun *lun);
+
+void scsi_submit(struct scsi_lun *lun, struct scsi_request *rq);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of src/devices/scsi. */
+#ifndef DEVICES_SCSI_SCSI_INTERNAL_H
+#define DEVICES_SCSI_SCSI_INTERNAL_H
+
+#include <glib.h>
+
+#include "devices/scsi/scsi.h"
+
+/* Sense key, additional code and qualifier; key 0 is no error. */
+struct scsi_sense {
+	uint8_t key, asc, ascq;
+};
+
+#define SENSE_NONE		((struct scsi_sense){ 0, 0, 0 })
+#define SENSE_WRITE_ERROR	((struct scsi_sense){ 0x03, 0x0c, 0x00 })
+#define SENSE_READ_ERROR	((struct scsi_sense){ 0x03, 0x11, 0x00 })
+#define SENSE_INVALID_OPCODE	((struct scsi_sense){ 0x05, 0x20, 0x00 })
+#define SENSE_LBA_OUT_OF_RANGE	((struct scsi_sense){ 0x05, 0x21, 0x00 })
+#define SENSE_INVALID_FIELD	((struct scsi_sense){ 0x05, 0x24, 0x00 })
+#define SENSE_PARAM_LENGTH	((struct scsi_sense){ 0x05, 0x1a, 0x00 })
+#define SENSE_PARAM_FIELD	((struct scsi_sense){ 0x05, 0x26, 0x00 })
+#define SENSE_WRITE_PROTECTED	((struct scsi_sense){ 0x07, 0x27, 0x00 })
+#define SENSE_NO_SPACE		((struct scsi_sense){ 0x07, 0x27, 0x07 })
+
+struct scsi_lun {
+	struct block_backend *bb;
+	struct scsi_identity id;
+	uint32_t max_transfer;
+};
+
+/* Big-endian fields of CDBs and parameter lists. */
+static inline uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static inline uint64_t get64(const uint8_t *p)
+{
+	return (uint64_t)get32(p) << 32 | get32(p + 4);
+}
+
+static inline void put16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, (uint16_t)(v >> 16));
+	put16(p + 2, (uint16_t)v);
+}
+
+static inline void put64(uint8_t *p, uint64_t v)
+{
+	put32(p, (uint32_t)(v >> 32));
+	put32(p + 4, (uint32_t)v);
+}
+
+static inline uint64_t lun_blocks(const struct scsi_lun *lun)
+{
+	return lun->bb->size / lun->bb->block_size;
+}
+
+/* End @rq. */
+void scsi_finish(struct scsi_request *rq, struct scsi_sense sense);
+/* End @rq with @len bytes of data in, cut to @allocation and to its buffer. */
+void scsi_finish_data(struct scsi_request *rq, const uint8_t *data,
+		      uint32_t len, uint32_t allocation);
+/* Copy data out to @buf; how many bytes there were.  They count as moved. */
+uint32_t scsi_get_data(struct scsi_request *rq, uint8_t *buf, uint32_t len);
+
+/* Commands that are answered from memory. */
+void scsi_inquiry(struct scsi_request *rq);
+void scsi_mode_sense(struct scsi_request *rq);
+void scsi_mode_select(struct scsi_request *rq);
+/* UNMAP and WRITE SAME. */
+void scsi_unmap(struct scsi_request *rq);
+void scsi_write_same(struct scsi_request *rq);
+
+/* Submit rq->block as it is filled in; ends @rq by the block's result. */
+void scsi_submit_block(struct scsi_request *rq);
+/* What the result of @b means to the guest. */
+struct scsi_sense scsi_sense_of(const struct block_request *b);
+
+/* 0 blocks at @lba or more, all of them on the disk. */
+bool scsi_range_ok(const struct scsi_lun *lun, uint64_t lba, uint64_t blocks);
+
+/* Blocks of the largest WRITE SAME; in VPD page B0 too. */
+#define WRITE_SAME_MAX_BYTES	(UINT64_C(1) << 32)
+#define UNMAP_DESCRIPTORS_MAX	256
+
+#endif

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ *	ready -> decode -> scsi_submit ... scsi_done -> encode -> vmbus_complete
+ *
+ * The primary channel is set up in strict order:
+ *
+ *	BEGIN_INITIALIZATION -> QUERY_PROTOCOL_VERSION -> QUERY_PROPERTIES
+ *		-> END_INITIALIZATION -> ready [-> CREATE_SUB_CHANNELS]
+ *
+ * Requests come from a pool of their channel, made when it opens.  When it is
+ * empty, packets stay in the ring.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "core/trace.h"
+#include "core/util.h"
+#include "devices/storvsp/storvsp.h"
+#include "devices/storvsp/storvsp_proto.h"
+
+#define QUEUE_DEPTH	256	/* requests under way in one channel */
+#define IOV_MAX_COUNT	(STORVSP_TRANSFER_MAX / 4096 + 2)
+
+enum init_state {
+	INIT_BEGIN, INIT_VERSION, INIT_PROPERTIES, INIT_END, INIT_READY,
+};
+
+struct storvsp_channel;
+
+struct storvsp_request {
+	struct scsi_request scsi;
+	struct storvsp_channel *sc;
+	struct storvsp_request *next;	/* in the pool */
+	uint64_t trans_id;
+	size_t packet_len;		/* as the guest sent it */
+	struct vstor_packet packet;
+	struct iovec *iov;		/* IOV_MAX_COUNT of them */
+};
+
+struct storvsp_channel {
+	struct storvsp *sv;
+	struct vmbus_channel *ch;
+	struct storvsp_request *free;
+	unsigned in_flight;
+	bool closing;
+	struct storvsp_request pool[QUEUE_DEPTH];
+	/* Apart, so that what is never used never takes memory. */
+	struct iovec iov[QUEUE_DEPTH][IOV_MAX_COUNT];
+};
+
+struct storvsp {
+	struct vmbus_device vmbus;
+	unsigned max_subchannels;
+	enum init_state state;
+	bool has_subchannels;
+	uint16_t version;
+	struct scsi_lun *lun[STORVSP_LUN_MAX];
+};
+
+/*
+ * Answers.
+ */
+static void complete(struct storvsp_channel *sc, uint64_t trans_id,
+		     struct vstor_packet *p, size_t len,
+		     enum vstor_status status)
+{
+	p->operation = VSTOR_OPERATION_COMPLETE_IO;
+	p->flags = 0;
+	p->status = status;
+	/* FreeBSD sends without wanting an answer by id 0. */
+	if (trans_id)
+		vmbus_complete(sc->ch, trans_id, p, MIN(len, sizeof(*p)));
+}
+
+static void request_free(struct storvsp_request *rq)
+{
+	struct storvsp_channel *sc = rq->sc;
+
+	rq->next = sc->free;
+	sc->free = rq;
+	sc->in_flight--;
+	vmbus_channel_set_busy(sc->ch, sc->in_flight != 0);
+}
+
+static enum vstor_status status_of(uint8_t srb_status)
+{
+	switch (srb_status & 0x3f) {
+	case SRB_STATUS_SUCCESS:
+		return VSTOR_STATUS_SUCCESS;
+	case SRB_STATUS_BUSY:
+		return VSTOR_STATUS_BUSY;
+	case SRB_STATUS_INVALID_LUN:
+	case SRB_STATUS_INVALID_TARGET_ID:
+		return VSTOR_STATUS_DEVICE_DOES_NOT_EXIST;
+	case SRB_STATUS_INVALID_REQUEST:
+		return VSTOR_STATUS_INVALID_DEVICE_REQUEST;
+	default:
+		return VSTOR_STATUS_IO_DEVICE_ERROR;
+	}
+}
+
+static void channel_finish(struct storvsp_channel *sc)
+{
+	struct vmbus_channel *ch = sc->ch;
+
+	g_free(sc);
+	vmbus_closed(ch);
+}
+
+/* The SRB is over with @srb_status; @transferred bytes have moved. */
+static void reply(struct storvsp_request *rq, uint8_t srb_status,
+		  uint32_t transferred)
+{
+	struct storvsp_channel *sc = rq->sc;
+	struct vmscsi_request *srb = &rq->packet.vm_srb;
+
+	srb->srb_status = srb_status;
+	srb->scsi_status = rq->scsi.status;
+	srb->data_transfer_length = transferred;
+	complete(sc, rq->trans_id, &rq->packet, rq->packet_len,
+		 status_of(srb_status));
+	request_free(rq);
+	if (sc->closing && !sc->in_flight)
+		channel_finish(sc);
+}
+
+#define INQUIRY			0x12
+#define MODE_SENSE_6		0x1a
+#define MODE_SENSE_10		0x5a
+#define REPORT_LUNS		0xa0
+
+/*
+ * Linux takes these commands for successes even if they fail, and looks at the
+ * buffer: let it find zeroes rather than what was there.
+ */
+static void clear_ignored_failure(const struct scsi_request *rq)
+{
+	uint8_t op = rq->cdb[0];
+
+	if (rq->dir != SCSI_DATA_IN ||
+	    (op != INQUIRY && op != MODE_SENSE_6 && op != MODE_SENSE_10))
+		return;
+	for (int i = 0; i < rq->data_cnt; i++)
+		memset(rq->data[i].iov_base, 0, rq->data[i].iov_len);
+}
+
+static void scsi_done(struct scsi_request *scsi)
+{
+	struct storvsp_request *rq =
+		container_of(scsi, struct storvsp_request, scsi);
+	struct vmscsi_request *srb = &rq->packet.vm_srb;
+	uint8_t srb_status = SRB_STATUS_SUCCESS;
+	uint8_t room = MIN(srb->sense_info_length, VMSCSI_SENSE_MAX);
+
+	if (scsi->status == SCSI_CHECK_CONDITION) {
+		srb->sense_info_length = MIN(scsi->sense_len, room);
+		memset(srb->sense_data, 0, sizeof(srb->sense_data));
+		memcpy(srb->sense_data, scsi->sense, srb->sense_info_length);
+		srb_status = SRB_STATUS_ERROR |
+			     (room ? SRB_STATUS_AUTOSENSE_VALID : 0);
+		clear_ignored_failure(scsi);
+	} else if (scsi->status != SCSI_GOOD) {
+		srb_status = SRB_STATUS_ERROR;
+	}
+	trace(TRACE_STORVSP, "storvsp.done trans=%#" G_GINT64_MODIFIER
+	      "x status=%u bytes=%u", rq->trans_id, scsi->status,
+	      scsi->transferred);
+	reply(rq, srb_status, scsi->transferred);
+}
+
+/*
+ * Requests.
+ */
+
+/* Turn the GPA-direct header into iovecs.  The count, or -errno. */
+static int decode_data(const struct gmem *gm, struct reader *r,
+		       struct iovec *iov, uint32_t len)
+{
+	struct vmdata_gpa_direct h;
+	struct gpa_range range;
+	uint32_t off, step;
+	uint64_t pfn;
+	int n = 0;
+
+	if (!READ(r, &h) || h.range_cnt != 1 || !READ(r, &range) ||
+	    range.byte_count < len || range.byte_offset >= GMEM_PAGE_SIZE)
+		return -EPROTO;
+	for (off = range.byte_offset; len; len -= step, off = 0) {
+		step = MIN(len, (uint32_t)GMEM_PAGE_SIZE - off);
+		if (!READ(r, &pfn) || pfn > UINT64_MAX / GMEM_PAGE_SIZE)
+			return -EPROTO;
+		n = gmem_map(gm, pfn * GMEM_PAGE_SIZE + off, step, iov, n,
+			     IOV_MAX_COUNT);
+		if (n < 0)
+			return n;
+	}
+	return n;
+}
+
+static const enum scsi_direction directions[] = {
+	[WRITE_TYPE] = SCSI_DATA_OUT,
+	[READ_TYPE] = SCSI_DATA_IN,
+	[UNKNOWN_TYPE] = SCSI_DATA_NONE,
+};
+
+/* Fill @rq->scsi from the packet; touch nothing else.  0 or -errno. */
+static int decode_srb(const struct storvsp *sv, struct vmbus_packet *pkt,
+		      struct storvsp_request *rq)
+{
+	const struct vmscsi_request *srb = &rq->packet.vm_srb;
+	uint32_t len = srb->data_transfer_length;
+	int n;
+
+	rq->scsi = (struct scsi_request){ .done = scsi_done };
+	if (srb->cdb_length > SCSI_CDB_MAX || !srb->cdb_length ||
+	    srb->data_in >= G_N_ELEMENTS(directions) ||
+	    len > STORVSP_TRANSFER_MAX)
+		return -EPROTO;
+	memcpy(rq->scsi.cdb, srb->cdb, srb->cdb_length);
+	rq->scsi.cdb_len = srb->cdb_length;
+	if (!len || srb->data_in == UNKNOWN_TYPE)
+		return 0;
+	if (pkt->desc.type != VM_PKT_DATA_USING_GPA_DIRECT)
+		return -EPROTO;
+	n = decode_data(sv->vmbus.gm, &pkt->header, rq->iov, len);
+	if (n < 0)
+		return n;
+	rq->scsi.dir = directions[srb->data_in];
+	rq->scsi.data = rq->iov;
+	rq->scsi.data_cnt = n;
+	rq->scsi.data_len = len;
+	return 0;
+}
+
+/* Copy @len bytes to where the guest wants data; what was taken. */
+static uint32_t put_data(const struct scsi_request *rq, const uint8_t *from,
+			 uint32_t len)
+{
+	uint32_t left = MIN(len, rq->data_len), done = 0;
+
+	for (int i = 0; i < rq->data_cnt && left; i++) {
+		uint32_t n = (uint32_t)MIN(rq->data[i].iov_len, left);
+
+		memcpy(rq->data[i].iov_base, from + done, n);
+		done += n;
+		left -= n;
+	}
+	return done;
+}
+
+#define INQUIRY_EVPD		0x01
+#define INQUIRY_SIZE		36
+#define NO_DEVICE_HERE		0x7f	/* qualifier 3, type 1f */
+
+/*
+ * LUNs and targets that are not there: INQUIRY must succeed and say so, as
+ * Linux does not see it fail.
+ */
+static void absent(struct storvsp_request *rq, enum srb_status otherwise)
+{
+	static const uint8_t nothing[INQUIRY_SIZE] = {
+		NO_DEVICE_HERE, 0, 5, 2, INQUIRY_SIZE - 5,
+	};
+
+	if (rq->scsi.cdb[0] == INQUIRY && !(rq->scsi.cdb[1] & INQUIRY_EVPD) &&
+	    rq->scsi.dir == SCSI_DATA_IN) {
+		reply(rq, SRB_STATUS_SUCCESS,
+		      put_data(&rq->scsi, nothing, sizeof(nothing)));
+	} else {
+		clear_ignored_failure(&rq->scsi);
+		reply(rq, (uint8_t)otherwise, 0);
+	}
+}
+
+/*
+ * Which LUNs there are is the target's to say, even if LUN 0 is none.  Targets
+ * that are not there have none: Linux asks them all.
+ */
+static void report_luns(const struct storvsp *sv, struct storvsp_request *rq,
+			bool target_exists)
+{
+	const uint8_t *cdb = rq->scsi.cdb;
+	uint32_t allocation = (uint32_t)cdb[6] << 24 | cdb[7] << 16 |
+			      cdb[8] << 8 | cdb[9];
+	uint8_t list[8 + 8 * STORVSP_LUN_MAX] = { 0 };
+	uint32_t len = 8;
+
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++) {
+		if (!target_exists || !sv->lun[i])
+			continue;
+		list[len + 1] = (uint8_t)i;
+		len += 8;
+	}
+	list[2] = (uint8_t)((len - 8) >> 8);
+	list[3] = (uint8_t)(len - 8);
+	reply(rq, SRB_STATUS_SUCCESS,
+	      rq->scsi.dir == SCSI_DATA_IN ?
+		      put_data(&rq->scsi, list, MIN(len, allocation)) : 0);
+}
+
+static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
+{
+	const struct vmscsi_request *srb = &rq->packet.vm_srb;
+	bool is_target = !srb->path_id && !srb->target_id;
+
+	trace(TRACE_STORVSP, "storvsp.submit trans=%#" G_GINT64_MODIFIER
+	      "x lun=%u op=%02x len=%u", rq->trans_id, srb->lun,
+	      rq->scsi.cdb[0], rq->scsi.data_len);
+	if (rq->scsi.cdb[0] == REPORT_LUNS)
+		report_luns(sv, rq, is_target);
+	else if (!is_target)
+		absent(rq, SRB_STATUS_INVALID_TARGET_ID);
+	else if (srb->lun >= STORVSP_LUN_MAX || !sv->lun[srb->lun])
+		absent(rq, SRB_STATUS_INVALID_LUN);
+	else
+		scsi_submit(sv->lun[srb->lun], &rq->scsi);
+}
+
+/*
+ * Setting up.
+ */
+static bool is_known_version(uint16_t v)
+{
+	return v == VMSTOR_WIN6 || v == VMSTOR_WIN7 || v == VMSTOR_WIN8 ||
+	       v == VMSTOR_WIN8_1 || v == VMSTOR_WIN10;
+}
+
+static enum vstor_status begin(struct storvsp *sv, struct storvsp_channel *sc,
+			       struct vstor_packet *p)
+{
+	sv->state = INIT_VERSION;
+	return VSTOR_STATUS_SUCCESS;
+}
+
+static enum vstor_status query_version(struct storvsp *sv,
+				       struct storvsp_channel *sc,
+				       struct vstor_packet *p)
+{
+	trace(TRACE_STORVSP, "storvsp.version %#x", p->version.major_minor);
+	if (!is_known_version(p->version.major_minor))
+		return VSTOR_STATUS_REVISION_MISMATCH;
+	sv->version = p->version.major_minor;
+	sv->state = INIT_PROPERTIES;
+	return VSTOR_STATUS_SUCCESS;
+}
+
+static enum vstor_status query_properties(struct storvsp *sv,
+					  struct storvsp_channel *sc,
+					  struct vstor_packet *p)
+{
+	bool multi = sv->version >= VMSTOR_WIN8 && sv->max_subchannels;
+
+	p->channel_properties = (struct vmstorage_channel_properties){
+		.max_channel_cnt = (uint16_t)(multi ? sv->max_subchannels : 0),
+		.flags = multi ? STORAGE_CHANNEL_SUPPORTS_MULTI_CHANNEL : 0,
+		.max_transfer_bytes = STORVSP_TRANSFER_MAX,
+	};
+	sv->state = INIT_END;
+	return VSTOR_STATUS_SUCCESS;
+}
+
+static enum vstor_status end(struct storvsp *sv, struct storvsp_channel *sc,
+			     struct vstor_packet *p)
+{
+	sv->state = INIT_READY;
+	return VSTOR_STATUS_SUCCESS;
+}
+
+/* Guests wait until exactly as many are offered as were accepted. */
+static enum vstor_status create_subchannels(struct storvsp *sv,
+					    struct storvsp_channel *sc,
+					    struct vstor_packet *p)
+{
+	if (!p->sub_channel_count || sv->has_subchannels ||
+	    p->sub_channel_count > sv->max_subchannels)
+		return VSTOR_STATUS_INVALID_PARAMETER;
+	sv->has_subchannels = true;
+	vmbus_offer_subchannels(sc->ch, p->sub_channel_count);
+	return VSTOR_STATUS_SUCCESS;
+}
+
+/* Requests end in their own time; there is nothing to abort. */
+static enum vstor_status reset(struct storvsp *sv, struct storvsp_channel *sc,
+			       struct vstor_packet *p)
+{
+	return VSTOR_STATUS_SUCCESS;
+}
+
+static const struct {
+	uint32_t operation;
+	enum init_state state;	/* in which it is allowed */
+	enum vstor_status (*handle)(struct storvsp *sv,
+				    struct storvsp_channel *sc,
+				    struct vstor_packet *p);
+} operations[] = {
+	{ VSTOR_OPERATION_BEGIN_INITIALIZATION, INIT_BEGIN, begin },
+	{ VSTOR_OPERATION_QUERY_PROTOCOL_VERSION, INIT_VERSION,
+	  query_version },
+	{ VSTOR_OPERATION_QUERY_PROPERTIES, INIT_PROPERTIES,
+	  query_properties },
+	{ VSTOR_OPERATION_END_INITIALIZATION, INIT_END, end },
+	{ VSTOR_OPERATION_CREATE_SUB_CHANNELS, INIT_READY,
+	  create_subchannels },
+	{ VSTOR_OPERATION_RESET_LUN, INIT_READY, reset },
+	{ VSTOR_OPERATION_RESET_ADAPTER, INIT_READY, reset },
+	{ VSTOR_OPERATION_RESET_BUS, INIT_READY, reset },
+};
+
+static enum vstor_status control(struct storvsp *sv,
+				 struct storvsp_channel *sc,
+				 struct vstor_packet *p)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+		if (operations[i].operation != p->operation)
+			continue;
+		if (vmbus_channel_index(sc->ch) ||
+		    operations[i].state != sv->state)
+			return VSTOR_STATUS_INVALID_DEVICE_STATE;
+		return operations[i].handle(sv, sc, p);
+	}
+	return VSTOR_STATUS_INVALID_DEVICE_STATE;
+}
+
+/*
+ * The channel.
+ */
+
+/* Read the packet.  Its size as sent, or 0 if it is none. */
+static size_t read_packet(struct vmbus_packet *pkt, struct vstor_packet *p)
+{
+	size_t len = pkt->payload.left;
+
+	memset(p, 0, sizeof(*p));
+	if (len < VSTOR_PACKET_MIN)
+		return 0;
+	reader_copy(&pkt->payload, p, MIN(len, sizeof(*p)));
+	return len;
+}
+
+static void handle_srb(struct storvsp_channel *sc, struct vmbus_packet *pkt,
+		       const struct vstor_packet *p, size_t len)
+{
+	struct storvsp_request *rq = sc->free;
+	struct storvsp *sv = sc->sv;
+	int ret;
+
+	sc->free = rq->next;
+	sc->in_flight++;
+	vmbus_channel_set_busy(sc->ch, true);
+	rq->packet = *p;
+	rq->packet_len = len;
+	rq->trans_id = pkt->desc.trans_id;
+	ret = decode_srb(sv, pkt, rq);
+	if (ret) {
+		trace(TRACE_STORVSP, "storvsp.reject error=%d", -ret);
+		reply(rq, SRB_STATUS_INVALID_REQUEST, 0);
+		return;
+	}
+	execute_srb(sv, rq);
+}
+
+static void handle(struct storvsp_channel *sc, struct vmbus_packet *pkt)
+{
+	struct vstor_packet p;
+	size_t len = read_packet(pkt, &p);
+	bool inband = pkt->desc.type == VM_PKT_DATA_INBAND;
+
+	if (!len || (!inband &&
+		     pkt->desc.type != VM_PKT_DATA_USING_GPA_DIRECT)) {
+		trace(TRACE_STORVSP, "storvsp.drop type=%u len=%zu",
+		      pkt->desc.type, len);
+		return;
+	}
+	if (p.operation == VSTOR_OPERATION_EXECUTE_SRB &&
+	    sc->sv->state == INIT_READY)
+		handle_srb(sc, pkt, &p, len);
+	else
+		complete(sc, pkt->desc.trans_id, &p, len,
+			 control(sc->sv, sc, &p));
+}
+
+static void storvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
+{
+	struct storvsp_channel *sc = vmbus_channel_data(ch);
+	struct vmbus_packet pkt;
+
+	/* What finds the pool empty waits in the ring for a completion. */
+	while (sc->free && vmbus_recv(ch, &pkt) > 0)
+		handle(sc, &pkt);
+}
+
+static int storvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
+{
+	struct storvsp *sv = container_of(dev, struct storvsp, vmbus);
+	struct storvsp_channel *sc = g_malloc0(sizeof(*sc));
+
+	sc->sv = sv;
+	sc->ch = ch;
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
+		sc->pool[i].sc = sc;
+		sc->pool[i].iov = sc->iov[i];
+		sc->pool[i].next = sc->free;
+		sc->free = &sc->pool[i];
+	}
+	if (!vmbus_channel_index(ch)) {
+		sv->state = INIT_BEGIN;
+		sv->has_subchannels = false;
+	}
+	vmbus_channel_set_data(ch, sc);
+	return 0;
+}
+
+static void storvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
+{
+	struct storvsp_channel *sc = vmbus_channel_data(ch);
+
+	sc->closing = true;
+	if (!sc->in_flight)
+		channel_finish(sc);
+}
+
+static const struct vmbus_device_ops storvsp_ops = {
+	.name = "storvsp",
+	.open = storvsp_open,
+	.ready = storvsp_ready,
+	.close = storvsp_close,
+};
+
+struct storvsp *storvsp_new(struct loop *loop, const struct gmem *gm,
+			    const struct guid *instance,
+			    unsigned max_subchannels)
+{
+	struct storvsp *sv = g_new0(struct storvsp, 1);
+
+	sv->vmbus = (struct vmbus_device){
+		.ops = &storvsp_ops,
+		.if_type = GUID(0xba6163d9, 0x04a1, 0x4d29, 0xb605,
+				0x72e2ffb1dc7f),
+		.if_instance = *instance,
+		.loop = loop,
+		.gm = gm,
+	};
+	sv->max_subchannels = MIN(max_subchannels, STORVSP_SUBCHANNEL_MAX);
+	return sv;
+}
+
+void storvsp_free(struct storvsp *sv)
+{
+	if (!sv)
+		return;
+
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		scsi_lun_free(sv->lun[i]);
+	g_free(sv);
+}
+
+int storvsp_attach(struct storvsp *sv, unsigned number, struct scsi_lun *lun)
+{
+	if (number >= STORVSP_LUN_MAX)
+		return -EINVAL;
+	if (sv->lun[number])
+		return -EEXIST;
+	sv->lun[number] = lun;
+	return 0;
+}
+
+struct vmbus_device *storvsp_device(struct storvsp *sv)
+{
+	return &sv->vmbus;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vmm/disk_report.h"
+
+/* A JSON string; what is no UTF-8 comes as U+FFFD. */
+static void print_string(const char *text)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+	putchar('"');
+	for (const char *p = valid; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			printf("\\%c", *p);
+		else if ((unsigned char)*p < 0x20)
+			printf("\\u%04x", (unsigned)*p);
+		else
+			putchar(*p);
+	}
+	putchar('"');
+}
+
+static void print_name(struct report *r, const char *name)
+{
+	if (!r->json) {
+		printf("%-12s ", name);
+		return;
+	}
+	if (!r->first)
+		printf(", ");
+	r->first = false;
+	print_string(name);
+	printf(": ");
+}
+
+void report_begin(struct report *r, bool json)
+{
+	*r = (struct report){ .json = json, .first = true };
+	if (json)
+		putchar('{');
+}
+
+void report_end(struct report *r)
+{
+	if (r->json)
+		printf("}\n");
+}
+
+void report_text(struct report *r, const char *name, const char *value)
+{
+	print_name(r, name);
+	if (r->json)
+		print_string(value);
+	else
+		printf("%s\n", value);
+}
+
+void report_number(struct report *r, const char *name, uint64_t value,
+		   const char *unit)
+{
+	print_name(r, name);
+	printf("%" PRIu64, value);
+	if (!r->json)
+		printf("%s\n", unit);
+}
+
+void report_bytes(struct report *r, const char *name, uint64_t value)
+{
+	g_autofree char *text =
+		g_format_size_full(value, G_FORMAT_SIZE_IEC_UNITS);
+
+	print_name(r, name);
+	if (r->json)
+		printf("%" PRIu64, value);
+	else
+		printf("%s (%" PRIu64 " bytes)\n", text, value);
+}
+
+void report_open(struct report *r, const char *name)
+{
+	if (!r->json) {
+		printf("\n%s\n", name);
+		return;
+	}
+	print_name(r, name);
+	putchar('{');
+	r->first = true;
+}
+
+void report_close(struct report *r)
+{
+	if (r->json)
+		putchar('}');
+	r->first = false;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "backends/net_nat.h"
+#include "backends/net_socket.h"
+#include "backends/net_tap.h"
+#include "core/error.h"
+#include "vmm/net_modes.h"
+
+static struct net_backend *open_libslirp(struct loop *loop,
+					 const struct options *o,
+					 const struct nic_options *nic,
+					 bool isolated, GError **error)
+{
+	const struct net_nat_options options = {
+		.isolated = isolated,
+		.host_metadata = o->host_metadata,
+		.forwards = (struct net_forward *)(void *)o->forwards->data,
+		.forward_count = nic->forwards ? o->forwards->len : 0,
+	};
+
+	return net_nat_open(loop, &options, error);
+}
+
+static struct net_backend *open_nat(struct loop *loop, const struct options *o,
+				    const struct nic_options *nic,
+				    GError **error)
+{
+	return open_libslirp(loop, o, nic, false, error);
+}
+
+static struct net_backend *open_isolated(struct loop *loop,
+					 const struct options *o,
+					 const struct nic_options *nic,
+					 GError **error)
+{
+	const struct net_forward *f = (const void *)o->forwards->data;
+
+	for (unsigned i = 0; nic->forwards && i < o->forwards->len; i++) {
+		if (!f[i].udp)
+			continue;
+		user_error_set(error, EX_USAGE, "net.isolated-udp",
+			       "--net isolated forwards no UDP",
+			       "libslirp lets no answer out",
+			       "TCP, or --net nat");
+		return NULL;
+	}
+	return open_libslirp(loop, o, nic, true, error);
+}
+
+/* One queue, whatever the NIC has: its channels share a loop. */
+static struct net_backend *open_tap(struct loop *loop, const struct options *o,
+				    const struct nic_options *nic,
+				    GError **error)
+{
+	struct net_backend *nb = NULL;
+
+	net_tap_open(loop, nic->argument, 1, &nb, error);
+	return nb;
+}
+
+static struct net_backend *open_passt(struct loop *loop,
+				      const struct options *o,
+				      const struct nic_options *nic,
+				      GError **error)
+{
+	return net_passt_open(loop, nic->argument, error);
+}
+
+static struct net_backend *open_socket(struct loop *loop,
+				       const struct options *o,
+				       const struct nic_options *nic,
+				       GError **error)
+{
+	return net_socket_open(loop, nic->argument, error);
+}
+
+const struct net_mode net_modes[] = {
+	{ .name = "nat", .forwards = true, .open = open_nat,
+	  .help = "the host's network, by address translation" },
+	{ .name = "isolated", .forwards = true, .open = open_isolated,
+	  .help = "the same, but nothing outside is reached" },
+	{ .name = "tap", .argument = "NAME", .open = open_tap,
+	  .help = "a tap device of the host" },
+	{ .name = "passt", .argument = "PATH", .argument_optional = true,
+	  .open = open_passt,
+	  .help = "passt, started or at a socket" },
+	{ .name = "socket", .argument = "PATH", .open = open_socket,
+	  .help = "another machine with the same" },
+	{ 0 }
+};
+
+const struct net_mode *net_mode_find(const char *name, size_t len)
+{
+	for (const struct net_mode *m = net_modes; m->name; m++)
+		if (strlen(m->name) == len && !memcmp(m->name, name, len))
+			return m;
+	return NULL;
+}
+
+char *net_mode_form(const struct net_mode *mode)
+{
+	if (!mode->argument)
+		return g_strdup(mode->name);
+	return g_strdup_printf(mode->argument_optional ? "%s[:%s]" : "%s:%s",
+			       mode->name, mode->argument);
+}

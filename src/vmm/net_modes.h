@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* net_modes - what the cable of a NIC can end in: --net MODE, by one table. */
+#ifndef VMM_NET_MODES_H
+#define VMM_NET_MODES_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "backend/net.h"
+#include "vmm/options.h"
+
+struct net_mode {
+	const char *name;
+	const char *argument;	/* what "NAME:" is followed by; NULL: nothing */
+	bool argument_optional;
+	bool forwards;		/* --publish works */
+	const char *help;
+	/* On @loop, before it runs.  NULL with an error for the user. */
+	struct net_backend *(*open)(struct loop *loop, const struct options *o,
+				    const struct nic_options *nic,
+				    GError **error);
+};
+
+/* Ends with a nameless one.  The first is the default. */
+extern const struct net_mode net_modes[];
+
+/* The mode called @name (@len bytes), or NULL. */
+const struct net_mode *net_mode_find(const char *name, size_t len);
+
+/* How to write it: "nat", "tap:NAME", "passt[:PATH]". */
+char *net_mode_form(const struct net_mode *mode);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "backends/block_open.h"
+#include "backends/block_overlay.h"
+#include "devices/storvsp/storvsp.h"
+#include "vmm/iothread.h"
+#include "vmm/storage.h"
+
+#define VPS_PER_CHANNEL	4	/* as Hyper-V has it */
+
+struct controller {
+	struct iothread *io;
+	struct storvsp *sv;
+};
+
+/* {6b766d62-7573-4000-8000-00000000000n}, n being the controller. */
+static struct guid instance_of(unsigned controller)
+{
+	struct guid g = GUID(0x6b766d62, 0x7573, 0x4000, 0x8000, 0);
+
+	g.b[15] = (uint8_t)controller;
+	return g;
+}
+
+/* Channels beyond the first: one channel for each four VPs. */
+static unsigned subchannels_for(unsigned cpus)
+{
+	unsigned channels = (cpus + VPS_PER_CHANNEL - 1) / VPS_PER_CHANNEL;
+
+	return MIN(channels, STORVSP_SUBCHANNEL_MAX) - 1;
+}
+
+/* The same disk in the same place has the same name in every run. */
+static struct scsi_identity identity_of(const struct disk_options *d)
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	struct scsi_identity id = { 0 };
+	uint8_t digest[32];
+	gsize len = sizeof(digest);
+	g_autofree char *name =
+		g_strdup_printf("kvmbus disk %u:%u %s", d->controller, d->lun,
+				d->serial ? d->serial : "");
+
+	g_checksum_update(sum, (const guchar *)name, -1);
+	g_checksum_get_digest(sum, digest, &len);
+	memcpy(id.unique_id, digest, sizeof(id.unique_id));
+	if (d->serial)
+		g_strlcpy(id.serial, d->serial, sizeof(id.serial));
+	return id;
+}
+
+/* An ephemeral disk is read from its file, and written elsewhere. */
+static struct block_backend *open_backend(struct loop *loop,
+					  const struct disk_options *d,
+					  bool ephemeral, GError **error)
+{
+	const struct block_file_options options = {
+		.path = d->file, .read_only = d->read_only || ephemeral,
+		.direct = d->direct,
+	};
+	struct block_backend *bb = block_open(loop, &options, d->raw, error);
+
+	if (!bb || !ephemeral || d->read_only)
+		return bb;
+	return block_overlay_open(loop, bb, d->ephemeral_max, error);
+}
+
+static bool open_disk(struct controller *c, const struct disk_options *d,
+		      bool ephemeral, GError **error)
+{
+	const struct scsi_identity id = identity_of(d);
+	struct block_backend *bb;
+
+	bb = open_backend(iothread_loop(c->io), d, ephemeral || d->ephemeral,
+			  error);
+	if (!bb)
+		return false;
+	/* options_parse() has kept places apart and in range. */
+	if (storvsp_attach(c->sv, d->lun,
+			   scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX)))
+		g_assert_not_reached();
+	return true;
+}
+
+static bool open_controller(struct controller *c, unsigned number,
+			    unsigned cpus, const struct gmem *gm,
+			    GError **error)
+{
+	const struct guid instance = instance_of(number);
+
+	c->io = iothread_new(error);
+	if (!c->io)
+		return false;
+	c->sv = storvsp_new(iothread_loop(c->io), gm, &instance,
+			    subchannels_for(cpus));
+	return true;
+}
+
+bool storage_open(struct storage *s, const struct options *o,
+		  const struct gmem *gm, GError **error)
+{
+	s->controller = g_new0(struct controller, CONTROLLER_MAX);
+	for (unsigned i = 0; i < o->disks->len; i++) {
+		const struct disk_options *d = o->disks->pdata[i];
+		struct controller *c = &s->controller[d->controller];
+
+		if (!c->sv && !open_controller(c, d->controller, o->cpus, gm,
+					       error))
+			return false;
+		if (!open_disk(c, d, o->ephemeral, error))
+			return false;
+	}
+	return true;
+}
+
+void storage_offer(struct storage *s, struct vmbus *bus)
+{
+	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
+		if (s->controller[i].sv)
+			vmbus_offer(bus,
+				    storvsp_device(s->controller[i].sv));
+}
+
+bool storage_start(struct storage *s, GError **error)
+{
+	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
+		if (s->controller[i].io &&
+		    !iothread_start(s->controller[i].io, error))
+			return false;
+	return true;
+}
+
+void storage_close(struct storage *s)
+{
+	if (!s->controller)
+		return;
+
+	for (unsigned i = 0; i < CONTROLLER_MAX; i++) {
+		struct controller *c = &s->controller[i];
+
+		/* The loop goes last, but runs no more when its users go. */
+		iothread_stop(c->io);
+		if (c->sv)
+			storvsp_free(c->sv);
+		iothread_free(c->io);
+	}
+	g_clear_pointer(&s->controller, g_free);
+}

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Cases of "kvmbus disk", for run.py: results, errors, and qemu-img's view."""
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+USAGE, DATAERR, NOINPUT, CANTCREAT, TEMPFAIL = 64, 65, 66, 73, 75
+MIB = 1 << 20
+QEMU_IMG = shutil.which('qemu-img')
+
+
+def scattered(path, size, seed=1):
+    """A sparse file with pieces of data, also at both ends."""
+    rand = random.Random(seed)
+    with open(path, 'wb') as f:
+        f.truncate(size)
+        for at in [0, size - 512] + [rand.randrange(size // 512) * 512
+                                     for _ in range(40)]:
+            f.seek(at)
+            f.write(rand.randbytes(512 * rand.randrange(1, 300))[:size - at])
+    return path
+
+
+def footer(path):
+    with open(path, 'rb') as f:
+        f.seek(-512, os.SEEK_END)
+        return f.read()
+
+
+def error_cases(b):
+    """Name, words, status, error id, part of the text."""
+    b.write('raw', bytes(MIB))
+    b.write('qcow2', b'QFI\xfb' + bytes(MIB - 4))
+    b.write('vmdk', b'KDMV' + bytes(MIB - 4))
+    b.write('vdi', bytes(64) + b'\x7f\x10\xda\xbe' + bytes(MIB - 68))
+    b.write('bad.vhd', bytes(MIB) + b'conectix' + bytes(504))
+    disk = ['disk']
+    yield 'disk-alone', disk, USAGE, 'usage', 'convert'
+    yield 'disk-unknown', [*disk, 'inof', 'x'], USAGE, 'usage', 'inof'
+    yield 'disk-no-file', [*disk, 'info'], USAGE, 'usage', 'FILE'
+    yield 'disk-many-words', [*disk, 'info', 'a', 'b'], USAGE, 'usage', 'b'
+    yield 'disk-option-elsewhere', [*disk, 'info', 'a', '--force'], USAGE, \
+        'usage', '--force'
+    yield 'disk-option-no-value', [*disk, 'create', 'a', '1G', '-O'], USAGE, \
+        'usage', '-O'
+    yield 'disk-info-missing', [*disk, 'info', b / 'none'], NOINPUT, \
+        'disk.missing', 'none'
+    yield 'disk-info-bad-footer', [*disk, 'info', b / 'bad.vhd'], DATAERR, \
+        'vhd.footer', 'checksum'
+    for kind in 'qcow2', 'vmdk', 'vdi':
+        yield f'disk-convert-{kind}', \
+            [*disk, 'convert', b / kind, b / 'out'], DATAERR, 'image.kind', \
+            'qemu-img convert'
+    yield 'disk-create-no-size', [*disk, 'create', b / 'new'], USAGE, \
+        'usage', 'size'
+    yield 'disk-create-no-unit', [*disk, 'create', b / 'new', '1000'], \
+        USAGE, 'usage', 'K, M, G'
+    yield 'disk-create-bad-size', [*disk, 'create', b / 'new', '1X'], \
+        USAGE, 'usage', '1X'
+    yield 'disk-create-unknown', \
+        [*disk, 'create', b / 'new', '1M', '-O', 'qcow2'], USAGE, 'usage', \
+        'no such format'
+    yield 'disk-create-fixed-raw', \
+        [*disk, 'create', b / 'new', '1M', '-O', 'raw', '--fixed'], USAGE, \
+        'usage', 'raw disk'
+    yield 'disk-create-azure-vhdx', \
+        [*disk, 'create', b / 'new', '1M', '-O', 'vhdx', '--azure'], USAGE, \
+        'usage', 'only a VHD'
+    yield 'disk-create-vhdx-blocks', \
+        [*disk, 'create', b / 'new.vhdx', '1G', '--block-size', '64K'], \
+        USAGE, 'usage', '1M to 256M'
+    b.write('bad.vhdx', b'vhdxfile' + bytes(MIB - 8))
+    yield 'disk-info-bad-vhdx', [*disk, 'info', b / 'bad.vhdx'], DATAERR, \
+        'vhdx.header', ''
+    yield 'disk-create-too-large', [*disk, 'create', b / 'new.vhd', '3T'], \
+        USAGE, 'vhd.create', '2040'
+    yield 'disk-create-blocks', \
+        [*disk, 'create', b / 'new.vhd', '1G', '--block-size', '3M'], USAGE, \
+        'usage', 'power of two'
+    yield 'disk-create-exists', [*disk, 'create', b / 'raw', '1M'], \
+        CANTCREAT, 'disk.exists', '--force'
+    yield 'disk-create-no-folder', [*disk, 'create', b / 'no/x', '1M'], \
+        CANTCREAT, 'disk.create', 'No such file'
+    yield 'disk-create-no-parent', \
+        [*disk, 'create', b / 'new.vhd', '--parent', b / 'none'], NOINPUT, \
+        'disk.missing', 'none'
+    yield 'disk-create-raw-parent', \
+        [*disk, 'create', b / 'new.vhd', '--parent', b / 'raw'], DATAERR, \
+        'vhd.footer', 'raw'
+    yield 'disk-resize-smaller', [*disk, 'resize', b / 'raw', '512K'], \
+        USAGE, 'disk.shrink', '--shrink'
+    yield 'disk-resize-to-nothing', [*disk, 'resize', b / 'raw', '0M'], \
+        USAGE, 'usage', 'empty'
+
+
+def run_ok(run, *words):
+    done = run('disk', *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def info(run, path):
+    return json.loads(run_ok(run, 'info', '--json', path))
+
+
+def round_trips(b, run):
+    """Raw, dynamic, fixed and back: the same bytes, and holes stay holes."""
+    raw = scattered(b / 'round.img', 50 * MIB + 512)
+    for name, words in (('d.vhd', []), ('f.vhd', ['--fixed']),
+                        ('small.vhd', ['--block-size', '512K']),
+                        ('d.vhdx', []), ('f.vhdx', ['--fixed'])):
+        run_ok(run, 'convert', raw, b / name, *words)
+        run_ok(run, 'check', b / name)
+        run_ok(run, 'convert', b / name, b / 'back.img', '--force')
+        assert raw.read_bytes() == (b / 'back.img').read_bytes(), name
+        used = os.stat(b / name).st_blocks * 512
+        assert used < 2 * os.stat(raw).st_blocks * 512 + MIB, (name, used)
+    facts = info(run, b / 'f.vhd')
+    assert facts['type'] == 'fixed' and facts['size'] == 50 * MIB + 512
+
+
+def azure(b, run):
+    raw = scattered(b / 'azure.img', 10 * MIB + 512)
+    run_ok(run, 'convert', raw, b / 'azure.vhd', '--azure')
+    facts = info(run, b / 'azure.vhd')
+    assert facts['type'] == 'fixed' and facts['size'] == 11 * MIB, facts
+    assert os.stat(b / 'azure.vhd').st_size == 11 * MIB + 512
+    assert footer(b / 'azure.vhd')[28:40] == b'win \x00\x0a\x00\x00Wi2k'
+
+
+def chains(b, run):
+    raw = scattered(b / 'chain.img', 9 * MIB)
+    run_ok(run, 'convert', raw, b / 'base.vhd')
+    run_ok(run, 'create', b / 'child.vhd', '--parent', b / 'base.vhd')
+    facts = info(run, b / 'child.vhd')
+    assert facts['type'] == 'differencing', facts
+    assert facts['parent']['id'] == info(run, b / 'base.vhd')['id']
+    run_ok(run, 'convert', b / 'child.vhd', b / 'flat.img')
+    assert raw.read_bytes() == (b / 'flat.img').read_bytes()
+    os.rename(b / 'base.vhd', b / 'gone.vhd')
+    assert info(run, b / 'child.vhd')['parent']['missing'].endswith('base.vhd')
+    done = run('disk', 'convert', b / 'child.vhd', b / 'flat2.img')
+    assert done.returncode == DATAERR and 'vhd.parent-missing' in done.stderr
+    assert not os.path.exists(b / 'flat2.img')
+
+
+def resizes(b, run):
+    raw = scattered(b / 'size.img', 5 * MIB)
+    data = raw.read_bytes()
+    for name, words in ('s.img', []), ('s.vhd', []), ('sf.vhd', ['--fixed']):
+        run_ok(run, 'convert', raw, b / name, *words)
+        run_ok(run, 'resize', b / name, '600M')
+        assert info(run, b / name)['size'] == 600 * MIB
+        run_ok(run, 'check', b / name)
+        run_ok(run, 'convert', b / name, b / 'sized.img', '--force')
+        with open(b / 'sized.img', 'rb') as f:
+            assert f.read(5 * MIB) == data, name
+            assert not f.read().strip(b'\0'), name
+        if name == 's.vhd':
+            continue
+        run_ok(run, 'resize', b / name, '5M', '--shrink')
+        assert info(run, b / name)['size'] == 5 * MIB
+        done = run('disk', 'resize', b / name, '4M', '--shrink')
+        assert done.returncode == DATAERR and 'disk.in-use' in done.stderr
+        assert info(run, b / name)['size'] == 5 * MIB
+
+
+def checks(b, run):
+    run_ok(run, 'convert', scattered(b / 'c.img', 5 * MIB), b / 'c.vhd')
+    whole = (b / 'c.vhd').read_bytes()
+    for name, bad in (('end', whole[:-512] + bytes(512)),
+                      ('start', whole[:100] + b'x' + whole[101:])):
+        path = b.write(f'c-{name}.vhd', bad)
+        done = run('disk', 'check', path)
+        assert done.returncode == DATAERR and 'disk.damaged' in done.stderr
+        run_ok(run, 'check', '--repair', path)
+        run_ok(run, 'check', path)
+        run_ok(run, 'convert', path, b / 'c-back.img', '--force')
+        assert (b / 'c.img').read_bytes() == (b / 'c-back.img').read_bytes()
+    path = b.write('c-twice.vhd', whole[:1540] + whole[1536:1540] +
+                   whole[1544:])
+    done = run('disk', 'check', path)
+    assert done.returncode == DATAERR and '1 of its blocks' in done.stderr
+
+
+def locked(b, run):
+    raw = scattered(b / 'l.img', MIB)
+    hold = subprocess.Popen(
+        ['python3', '-c', 'import fcntl,sys,time; f=open(sys.argv[1],"r+b");'
+         'fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)',
+         raw], stdout=subprocess.PIPE)
+    hold.stdout.readline()
+    try:
+        for words in ['info'], ['resize', '2M'], ['convert', b / 'l2.img']:
+            done = run('disk', words[0], raw, *words[1:])
+            assert done.returncode == TEMPFAIL, (words, done.stderr)
+    finally:
+        hold.kill()
+        hold.wait()
+
+
+def interrupted(b, run, kvmbus):
+    """Neither the output nor a part of it is left."""
+    with open(b / 'long.img', 'wb') as f:
+        for _ in range(600):
+            f.write(os.urandom(64) * (MIB // 64))
+    before = set(os.listdir(b.folder))
+    other = subprocess.Popen([kvmbus, 'disk', 'convert', b / 'long.img',
+                              b / 'long.vhd'], stderr=subprocess.PIPE)
+    while set(os.listdir(b.folder)) == before and other.poll() is None:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    other.send_signal(signal.SIGTERM)
+    assert other.wait() == 143, other.stderr.read()
+    assert set(os.listdir(b.folder)) == before
+    os.unlink(b / 'long.img')
+
+
+def qemu_img(*words):
+    return subprocess.run([QEMU_IMG, *map(str, words)], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def qemu_agrees(b, run):
+    """What either writes, the other reads."""
+    for size in 3 * MIB, 127 * MIB + 512 * 7, 300 * MIB:
+        raw = scattered(b / 'q.img', size, seed=size)
+        for kind in 'dynamic', 'fixed':
+            qemu_img('convert', '-O', 'vpc', '-o',
+                     f'subformat={kind},force_size=on', raw, b / 'q.vhd')
+            assert info(run, b / 'q.vhd')['type'] == kind
+            run_ok(run, 'check', b / 'q.vhd')
+            run_ok(run, 'convert', b / 'q.vhd', b / 'qb.img', '--force')
+            qemu_img('compare', '-f', 'raw', '-F', 'raw', raw, b / 'qb.img')
+            words = ['--fixed'] if kind == 'fixed' else []
+            run_ok(run, 'convert', raw, b / 'k.vhd', '--force', *words)
+            qemu_img('compare', '-f', 'vpc', '-F', 'raw', b / 'k.vhd', raw)
+            told = json.loads(qemu_img('info', '--output=json', '-f', 'vpc',
+                                       b / 'k.vhd'))
+            assert told['virtual-size'] == size, told
+
+
+def qemu_agrees_on_vhdx(b, run):
+    raw = scattered(b / 'qx.img', 70 * MIB)
+    qemu_img('convert', '-O', 'vhdx', raw, b / 'qx.vhdx')
+    run_ok(run, 'convert', b / 'qx.vhdx', b / 'qxb.img')
+    qemu_img('compare', '-f', 'raw', '-F', 'raw', raw, b / 'qxb.img')
+    run_ok(run, 'convert', raw, b / 'kx.vhdx')
+    qemu_img('check', b / 'kx.vhdx')
+    qemu_img('compare', '-f', 'vhdx', '-F', 'raw', b / 'kx.vhdx', raw)
+
+
+def qemu_sizes(b, run):
+    """A disk that qemu-img made by geometry has the size of its footer."""
+    qemu_img('create', '-f', 'vpc', b / 'chs.vhd', '100M')
+    size = struct.unpack('>Q', footer(b / 'chs.vhd')[48:56])[0]
+    assert info(run, b / 'chs.vhd')['size'] == size
+
+
+def functions(kvmbus):
+    """Name and function of (box, run), in order."""
+    for f in round_trips, azure, chains, resizes, checks, locked:
+        yield f'disk-{f.__name__.replace("_", "-")}', f
+    yield 'disk-interrupted', lambda b, run: interrupted(b, run, kvmbus)
+    for f in qemu_agrees, qemu_agrees_on_vhdx, qemu_sizes:
+        yield f'disk-{f.__name__.replace("_", "-")}', \
+            f if QEMU_IMG else None

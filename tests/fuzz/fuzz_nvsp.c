@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest without manners against its NIC: any NVSP messages in any order,
+ * packets of any shape, answers to packets it never got, frames that come
+ * meanwhile, a cable that fills up, channels that close and open.
+ *
+ * No frame may leave that its header is not true of, and what the guest
+ * borrowed us must be given back when its channel closes.
+ *
+ * Input: steps, each an opcode and what it needs.
+ */
+#include "core/reader.h"
+#include "fake_netvsc.h"
+
+#define STEPS_MAX	128
+
+enum { START, MESSAGE, PAGES, COMPLETE, ANSWER_ALL, FRAME, ROOM, FULL, SUBOPEN,
+       REOPEN, LINK, STORE, OPS };
+
+static struct netvsc *c;
+
+static void kick_all(void)
+{
+	for (unsigned i = 0; i < NETVSC_QUEUES; i++) {
+		struct fake_answer *a;
+
+		if (!c->ch[i])
+			continue;
+		fake_kick(c->ch[i]);
+		while ((a = fake_answer(c->ch[i])))
+			g_free(a);
+	}
+	loop_turn(c->loop, false);
+	netvsc_check_sent(c);
+}
+
+static struct vmbus_channel *channel(uint8_t b)
+{
+	return c->ch[b % NETVSC_QUEUES] ?: c->ch[0];
+}
+
+static void message(struct reader *in, bool pages)
+{
+	uint8_t b = 0, len = 0, head_len = 0, head[256] = { 0 };
+	struct nvsp_message m = { 0 };
+
+	READ(in, &b);
+	READ(in, &len);
+	reader_copy(in, &m, MIN(MIN(len, sizeof(m)), in->left));
+	if (!pages) {
+		fake_send(channel(b), b, NULL, 0, &m, MIN(len, sizeof(m)));
+		return;
+	}
+	READ(in, &head_len);
+	reader_copy(in, head, MIN(head_len, in->left));
+	fake_send(channel(b), b, head, head_len, &m, MIN(len, sizeof(m)));
+}
+
+static void close_channel(unsigned i)
+{
+	if (!c->ch[i])
+		return;
+	fake_close(c->ch[i]);
+	fake_free(c->ch[i]);
+	c->ch[i] = NULL;
+}
+
+static void reopen(void)
+{
+	for (unsigned i = 0; i < NETVSC_QUEUES; i++)
+		close_channel(i);
+	c->ch[0] = fake_open(netvsp_device(c->nv), 0);
+	fake_lend(c->ch[0], 7, c->ram + NETVSC_RECV_GPA, NETVSC_RECV_PAGES);
+	fake_lend(c->ch[0], 8, c->ram + NETVSC_SEND_GPA, NETVSC_SEND_PAGES);
+	fake_lend(c->ch[0], 9, c->ram + NETVSC_FREE_GPA, 1);
+}
+
+static void start(uint8_t b)
+{
+	static const uint32_t versions[] = {
+		NVSP_PROTOCOL_VERSION_1, NVSP_PROTOCOL_VERSION_5,
+		NVSP_PROTOCOL_VERSION_61, NVSP_PROTOCOL_VERSION_61,
+	};
+
+	reopen();
+	netvsc_start(c, versions[b % 4], b & 4 ? 9014 : 1514, b & 8 ? 0x88 : 0);
+}
+
+static void open_subchannels(void)
+{
+	for (unsigned i = 1; i < NETVSC_QUEUES && c->ch[0]->subchannels; i++)
+		if (!c->ch[i] && i <= c->ch[0]->subchannels)
+			c->ch[i] = fake_open(netvsp_device(c->nv), i);
+}
+
+static void complete(struct reader *in)
+{
+	uint16_t id = 0;
+	uint8_t b = 0;
+
+	READ(in, &b);
+	READ(in, &id);
+	fake_complete(channel(b), id);
+}
+
+static void answer_all(void)
+{
+	struct fake_transfer *t;
+
+	for (unsigned i = 0; i < NETVSC_QUEUES; i++) {
+		while (c->ch[i] && (t = fake_transfer(c->ch[i]))) {
+			fake_complete(c->ch[i], t->t.trans_id);
+			g_free(t);
+		}
+	}
+}
+
+static void frame(struct reader *in)
+{
+	uint8_t bytes[2048] = { 0 }, flags = 0;
+	struct virtio_net_hdr h = { 0 };
+	uint16_t len = 0;
+
+	READ(in, &flags);
+	READ(in, &len);
+	len = len % sizeof(bytes);
+	reader_copy(in, bytes, MIN(len, in->left));
+	/* A cable keeps its part of the contract. */
+	if (flags & 1 && len >= 60) {
+		h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		h.csum_start = 14 + (flags >> 4);
+		h.csum_offset = 16;
+	}
+	net_mem_receive(c->cable, &h, bytes, len);
+	c->cable->net.user.readable(c->cable->net.user.user);
+}
+
+static void store(struct reader *in)
+{
+	uint8_t bytes[128] = { 0 };
+	uint16_t where = 0;
+
+	READ(in, &where);
+	reader_copy(in, bytes, MIN(sizeof(bytes), in->left));
+	memcpy(c->ram + NETVSC_SEND_GPA + where % 8192, bytes, sizeof(bytes));
+}
+
+static void step(struct reader *in)
+{
+	uint8_t op = 0, b = 0;
+
+	READ(in, &op);
+	switch (op % OPS) {
+	case START:
+		READ(in, &b);
+		start(b);
+		break;
+	case MESSAGE:
+		message(in, false);
+		break;
+	case PAGES:
+		message(in, true);
+		break;
+	case COMPLETE:
+		complete(in);
+		break;
+	case ANSWER_ALL:
+		answer_all();
+		break;
+	case FRAME:
+		frame(in);
+		break;
+	case ROOM:
+		READ(in, &b);
+		c->cable->room = b & 1 ? b >> 1 : UINT32_MAX;
+		c->cable->net.user.writable(c->cable->net.user.user);
+		break;
+	case FULL:
+		READ(in, &b);
+		channel(b)->full = b & 0x80;
+		break;
+	case SUBOPEN:
+		open_subchannels();
+		break;
+	case REOPEN:
+		reopen();
+		break;
+	case LINK:
+		READ(in, &b);
+		c->cable->net.user.link(c->cable->net.user.user, b & 1);
+		break;
+	case STORE:
+		store(in);
+		break;
+	}
+	kick_all();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct reader in = { data, size };
+
+	c = netvsc_new(NETVSC_QUEUES);
+	for (unsigned i = 0; i < STEPS_MAX && in.left; i++)
+		step(&in);
+	netvsc_free(c);
+	return 0;
+}

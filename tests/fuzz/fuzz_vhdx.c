@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VHDX files of any kind: opened, their log replayed, read, written, closed.
+ *
+ * The input is a list of steps.  Some change bytes of a good file, in places
+ * that structures are in, before it is opened, and checksums are made right
+ * again; the others are requests.  The file in memory aborts on a range that
+ * nobody has checked.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/block_mem.h"
+#include "backends/crc32c.h"
+#include "backends/vhdx.h"
+#include "core/reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MIB		(UINT64_C(1) << 20)
+#define DISK_SIZE	(6 * MIB)
+#define REQUESTS	8
+
+enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };
+
+struct step {
+	uint8_t kind, place;
+	uint16_t offset;
+	uint64_t value;
+};
+
+static struct loop *loop;
+static uint8_t buf[2 * MIB];
+
+static void fix(uint8_t *p, size_t len)
+{
+	uint32_t crc;
+
+	memset(p + 4, 0, 4);
+	crc = crc32c(0, p, len);
+	memcpy(p + 4, &crc, 4);
+}
+
+static void fix_entry(uint8_t *entry)
+{
+	uint32_t length;
+
+	memcpy(&length, entry + 8, 4);
+	if (length >= 4096 && length <= MIB / 2)
+		fix(entry, length);
+}
+
+/* Some bytes of one structure, then its checksum. */
+static void change(uint8_t *b, const struct step *s)
+{
+	static const struct {
+		uint32_t at, checked;	/* bytes that a checksum covers */
+		bool entry;		/* of the log */
+	} places[] = {
+		{ 0, 0 }, { 64 << 10, 4096 }, { 128 << 10, 4096 },
+		{ 192 << 10, 65536 }, { 256 << 10, 65536 },
+		{ MIB, 0, true }, { MIB + MIB / 2, 0, true },
+		{ 2 * MIB, 0 }, { 2 * MIB + 65536, 0 }, { 3 * MIB, 0 },
+	};
+	unsigned n = s->place % G_N_ELEMENTS(places);
+	uint8_t *p = b + places[n].at;
+
+	memcpy(p + s->offset % 512 + (s->offset & 1024 ? 4096 : 0), &s->value,
+	       s->offset & 512 ? 8 : 1);
+	if (places[n].checked)
+		fix(p, places[n].checked);
+	else if (places[n].entry)
+		fix_entry(p);
+}
+
+static void settle(void)
+{
+	while (loop_turn(loop, false))
+		;
+}
+
+static void done(struct block_request *rq)
+{
+	if (!rq->backend)
+		abort();
+	rq->backend = NULL;
+}
+
+/* @rq and @v are in use until it is done. */
+static void submit(struct block_backend *bb, struct block_request *rq,
+		   struct iovec *v, const struct step *s)
+{
+	static const enum block_op ops[KINDS] = {
+		[READ_SOME] = BLOCK_READ, [WRITE_SOME] = BLOCK_WRITE,
+		[ZERO] = BLOCK_WRITE_ZEROES, [FLUSH] = BLOCK_FLUSH,
+	};
+	uint64_t unit = bb->block_size, units = bb->size / unit;
+	uint64_t at = s->value % units * unit;
+	uint64_t len = MIN((uint64_t)(s->offset + 1) * unit, bb->size - at);
+
+	len = MIN(len, sizeof(buf));
+	*v = (struct iovec){ buf, len };
+	*rq = (struct block_request){
+		.op = ops[s->kind], .offset = at, .len = len, .iov = v,
+		.iovcnt = 1, .fua = s->place & 1, .done = done, .backend = bb,
+	};
+	block_submit(bb, rq);
+}
+
+static void use(struct block_backend *bb, struct reader *in)
+{
+	static struct block_request rq[REQUESTS];
+	static struct iovec part[REQUESTS];
+	unsigned n = 0, i;
+	struct step s;
+
+	memset(rq, 0, sizeof(rq));
+	while (READ(in, &s)) {
+		s.kind %= KINDS;
+		if (s.kind == TURN || s.kind == CHANGE)
+			loop_turn(loop, false);
+		else if (!rq[i = n++ % REQUESTS].backend)
+			submit(bb, &rq[i], &part[i], &s);
+	}
+	settle();
+	for (n = 0; n < REQUESTS; n++)
+		if (rq[n].backend)
+			abort();
+}
+
+/* A good file; one with a log that is not empty if @dirty. */
+static struct block_backend *make_good(bool dirty)
+{
+	static const struct vhdx_create_options o = {
+		.size = DISK_SIZE, .block_size = 1 << 20,
+	};
+	struct block_backend *mem = block_mem_new(loop, MIB, 512), *copy, *bb;
+	struct block_request rq = { 0 };
+	struct iovec v;
+
+	if (vhdx_format(mem, &o))
+		abort();
+	if (!dirty)
+		return mem;
+	bb = vhdx_open(loop, mem, "fuzz", NULL);
+	submit(bb, &rq, &v, &(struct step){ .kind = WRITE_SOME, .place = 1 });
+	settle();
+	copy = block_mem_new(loop, mem->size, 512);
+	memcpy(block_mem_bytes(copy), block_mem_bytes(mem), mem->size);
+	block_close(bb);
+	return copy;
+}
+
+static struct block_backend *make_file(bool dirty)
+{
+	static struct block_backend *good[2];
+	struct block_backend *file;
+
+	if (!good[dirty])
+		good[dirty] = make_good(dirty);
+	file = block_mem_new(loop, good[dirty]->size, 512);
+	memcpy(block_mem_bytes(file), block_mem_bytes(good[dirty]),
+	       MIN(file->size, 5 * MIB));
+	return file;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct reader in = { data, size };
+	struct block_backend *file, *bb;
+	uint8_t first;
+	struct step s;
+
+	if (!READ(&in, &first))
+		return 0;
+	if (!loop)
+		loop = loop_new(NULL);
+	file = make_file(first & 1);
+	for (unsigned n = first >> 1 & 7; n && READ(&in, &s); n--)
+		change(block_mem_bytes(file), &s);
+	bb = vhdx_open(loop, file, "fuzz", NULL);
+	if (bb) {
+		use(bb, &in);
+		block_close(bb);
+	}
+	return 0;
+}

@@ -1,0 +1,707 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real operating systems on kvmbus; run it by scripts/with-kvm.
+
+    run.py KVMBUS [CASE...]
+
+Each case boots a Debian kernel with its own Hyper-V drivers.  Output is one
+line a case, "ok NAME SECONDS" or "not ok NAME SECONDS: why", and the console
+of what failed.  Consoles are kept in $KVMBUS_WORK.
+"""
+import contextlib
+import hashlib
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+WORK = pathlib.Path(os.environ['KVMBUS_WORK'])
+SCRATCH = pathlib.Path(os.environ['KVMBUS_SCRATCH'])
+GUEST = pathlib.Path(os.environ.get(
+    'XDG_CACHE_HOME', os.path.expanduser('~/.cache'))) / 'kvmbus/guest'
+KVMBUS = os.path.abspath(sys.argv[1])
+MIB = 1 << 20
+CASES = {}
+
+
+class Failed(Exception):
+    pass
+
+
+def case(*args):
+    """Add a case for each set of arguments: name, then parameters."""
+    def add(function):
+        for name, *rest in args or [(function.__name__.replace('_', '-'),)]:
+            CASES[name] = (function, rest)
+        return function
+    return add
+
+
+def expect(condition, why):
+    if not condition:
+        raise Failed(why)
+
+
+class Machine:
+    """One kvmbus, whose console is read as it comes."""
+
+    def __init__(self, kvmbus, *options, kernel='6.1', script=None, files=(),
+                 append='', disks=(), cpus=1, memory='512M', timeout=240,
+                 prefix=(), net=('off',)):
+        initrd = GUEST / f'initrd-{kernel}'
+        if script is not None:
+            initrd = self.make_initrd(initrd, script, files)
+        command = [*prefix, kvmbus, 'run',
+                   '--kernel', GUEST / f'vmlinuz-{kernel}',
+                   '--initrd', initrd, '-c', cpus, '-m', memory,
+                   '--append', f'console=ttyS0 quiet panic=-1 {append}',
+                   '--timeout', timeout]
+        for disk in disks:
+            command += ['--disk', disk]
+        for nic in net:
+            command += ['--net', nic]
+        self.text = ''
+        self.error = open(WORK / 'stderr', 'w+')
+        self.process = subprocess.Popen(
+            [str(w) for w in (*command, *options)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self.error)
+
+    @staticmethod
+    def make_initrd(initrd, script, files):
+        path = SCRATCH / 'script.sh'
+        out = SCRATCH / 'initrd.cpio'
+        path.write_text(script)
+        subprocess.run([REPO / 'scripts/guest-initrd', initrd, path, out,
+                        *files], check=True)
+        return out
+
+    def read(self):
+        data = os.read(self.process.stdout.fileno(), 65536)
+        self.text += data.decode(errors='replace').replace('\r', '')
+        return bool(data)
+
+    def wait_for(self, pattern, seconds=240):
+        """Read until the console has shown @pattern."""
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.text):
+            left = end - time.monotonic()
+            ready = select.select([self.process.stdout], [], [], max(left, 0))
+            expect(ready[0] and self.read(),
+                   f'the console never showed {pattern!r}')
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def finish(self, status=0):
+        """Read to the end; the exit status has to be @status."""
+        while self.read():
+            pass
+        got = self.process.wait()
+        expect(got == status, f'kvmbus ended with {got}, not {status}')
+        return self
+
+    def stderr(self):
+        self.error.seek(0)
+        return self.error.read()
+
+    def script_ok(self):
+        """The script in the guest ran to its end with status 0."""
+        self.finish()
+        found = re.search(r'^KVMBUS-STATUS (\d+)', self.text, re.M)
+        expect(found, 'the script did not end')
+        expect(found[1] == '0', f'the script ended with {found[1]}')
+        return self
+
+    def close(self, name):
+        if self.process.poll() is None:
+            self.process.kill()
+            while self.read():
+                pass
+            self.process.wait()
+        (WORK / f'{name}.console').write_text(self.text + self.stderr())
+
+
+def new_disk(name, size):
+    path = SCRATCH / name
+    path.unlink(missing_ok=True)
+    with open(path, 'wb') as f:
+        f.truncate(size)
+    return path
+
+
+# Names like sda go to whoever is first; the second disk's LUN is 1.
+DATA = 'data=/dev/$(ls /sys/class/scsi_device/0:0:0:1/device/block)\n'
+
+
+def root_disk():
+    return SCRATCH / os.path.basename(os.path.realpath(GUEST / 'root.img'))
+
+
+NETWORK = (REPO / 'tests/nested/guest/network.sh').read_text()
+
+
+@contextlib.contextmanager
+def host(*words):
+    """A server of tests/nested/net_server.py on this side, with its port."""
+    server = subprocess.Popen(
+        [sys.executable, REPO / 'tests/nested/net_server.py', *words],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        yield int(server.stdout.readline())
+    finally:
+        server.kill()
+        server.wait()
+
+
+@case()
+def nat(run):
+    """DHCP, DNS by UDP, and TCP; and what NAT keeps from the guest."""
+    hosts = SCRATCH / 'resolv.conf'
+    hosts.write_text('nameserver 127.0.0.1\n')
+    capture = SCRATCH / 'nat.pcapng'
+    private = ['unshare', '-m', 'sh', '-c', f'mount --bind {hosts} '
+               '/etc/resolv.conf && exec "$@"', 'sh']
+    with host('dns', '53'), host('http', '0') as http:
+        m = run('--capture', capture, net=['nat,mac=02:00:00:00:00:07'],
+                prefix=private,
+                script=NETWORK + f'''
+    [ $(cat /sys/class/net/eth0/address) = 02:00:00:00:00:07 ] || exit 1
+    ping -c 2 -W 5 10.0.2.2 || exit 2
+    nslookup some.name.example | grep 10.11.12.13 || exit 3
+    wget -q -O /down http://10.0.2.2:{http}/8388608 || exit 4
+    [ $(wc -c </down) = 8388608 ] || exit 5
+    ask=$(head -c 3000000 /dev/urandom | tee /up | md5sum | cut -c1-32)
+    [ "$(nc 10.0.2.2 {http} </up)" = "$ask" ] || exit 6
+    for i in $(seq 250); do
+        for j in 1 2 3 4; do
+            wget -q -O - http://10.0.2.2:{http}/1 >/dev/null || touch /bad &
+        done
+        wait
+    done
+    [ ! -e /bad ] || exit 7
+    for ip in 169.254.169.254 168.63.129.16 127.0.0.2; do
+        ip route add $ip via 10.0.2.2 2>/dev/null
+        nc -w 2 $ip {http} </dev/null && exit 8
+    done
+    ip -6 addr show dev eth0 | grep fec0 || exit 9
+    true''')
+        m.script_ok()
+    expect('LEASE 10.0.2.15 router=10.0.2.2 dns=10.0.2.3' in m.text,
+           'the lease is another one')
+    recorded = capture.read_bytes()
+    expect(recorded[:4] == b'\x0a\x0d\x0d\x0a' and
+           len(recorded) > 11000000 and b'\4some\4name\7example' in recorded,
+           'the capture lacks what passed')
+
+
+@case()
+def isolated(run):
+    with host('http', '0') as http:
+        m = run(net=['isolated'], script=NETWORK + f'''
+    ip route add default via 10.0.2.2
+    nc -w 2 10.0.2.2 {http} </dev/null && exit 1
+    nslookup some.name.example 10.0.2.3 && exit 2
+    true''')
+        m.script_ok()
+    expect('LEASE 10.0.2.15 router= ' in m.text, 'there is a router')
+
+
+def connects(port, deadline):
+    """What an echo at @port of the guest answers, with retries."""
+    while True:
+        try:
+            with socket.create_connection(('127.0.0.1', port), 10) as s:
+                s.sendall(b'echo\n')
+                return s.makefile().readline()
+        except OSError as e:
+            if not isinstance(e, ConnectionRefusedError) or \
+                    time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def refused(port):
+    try:
+        socket.create_connection(('127.0.0.1', port), 10).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+@case()
+def forwards(run):
+    """A port of the host is open when, and only when, the guest's is."""
+    m = run('-p', '2222:7', '-p', '7007:7007/udp', net=['nat'],
+            script=NETWORK + '''
+    echo UP
+    read -r word
+    nc -ll -p 7 -e cat &
+    echo LISTENS
+    read -r word
+    kill %1
+    echo CLOSED
+    read -r word
+    true''')
+    m.wait_for('UP\n')
+    expect(refused(2222), 'the port takes a client too early')
+    m.type('go\n')
+    m.wait_for('LISTENS')
+    expect(connects(2222, time.monotonic() + 30) == 'echo\n', 'no echo')
+    for _ in range(20):
+        expect(connects(2222, 0) == 'echo\n', 'no echo')
+    m.type('go\n')
+    m.wait_for('CLOSED')
+    end = time.monotonic() + 30
+    while not refused(2222):
+        expect(time.monotonic() < end, 'the port stays open')
+        time.sleep(0.1)
+    m.type('go\n')
+    m.script_ok()
+
+
+# TLFS: FD-05 FD-58 FD-61 SYNIC-22 SYNIC-56 SYNIC-57 HC-87
+@case(('login-6.1-1-cpu', '6.1', 1), ('login-6.1-2-cpus', '6.1', 2),
+      ('login-6.12-1-cpu', '6.12', 1), ('login-6.12-2-cpus', '6.12', 2))
+def login(run, kernel, cpus):
+    m = run(kernel=kernel, cpus=cpus, append='root=LABEL=kvmbus',
+            disks=[root_disk()], memory='768M')
+    m.wait_for(r'login: ')
+    m.type('root\n')
+    m.wait_for(r'# ')
+    m.type('echo cpus=$(nproc); mount | grep " / "; poweroff\n')
+    m.finish()
+    expect(f'cpus={cpus}\n' in m.text, 'nproc says otherwise')
+    expect('/dev/sda on / type ext4' in m.text, 'the root is elsewhere')
+
+
+@case()
+def sub_channels(run):
+    """Five processors: storvsp offers a second channel, and both work."""
+    m = run(cpus=5, disks=[root_disk(), new_disk('data', 64 * MIB)],
+            append='root=LABEL=kvmbus', memory='768M', script=DATA + '''
+    set -- /sys/bus/vmbus/devices/*/channels/*
+    [ $# = 2 ] || exit 1
+    for cpu in 0 1 2 3 4; do
+        taskset -c $cpu dd if=$data of=/dev/null bs=4k count=200 \\
+            iflag=direct || exit 2
+    done
+    chroot /root fio --name=many --filename=$data --rw=randwrite --bs=4k \\
+        --size=12M --numjobs=5 --offset_increment=12M --iodepth=8 \\
+        --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1 \\
+        --minimal || exit 3
+    grep . "$1/interrupts" "$2/interrupts"
+    ''')
+    m.script_ok()
+
+
+@case()
+def fio_verify(run):
+    m = run(disks=[root_disk(), new_disk('data', 1024 * MIB)],
+            append='root=LABEL=kvmbus', script=DATA + '''
+    chroot /root fio --name=seq --filename=$data --rw=write --bs=1M \\
+        --size=1G --direct=1 --ioengine=libaio --iodepth=8 \\
+        --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal || exit 1
+    chroot /root fio --name=rand --filename=$data --rw=randrw \\
+        --bsrange=512-128k --size=64M --direct=1 \\
+        --ioengine=libaio --iodepth=32 --verify=crc32c --verify_fatal=1 \\
+        --minimal
+    ''')
+    m.script_ok()
+
+
+@case()
+def mkfs_fsck_fstrim(run):
+    disk = new_disk('data', 512 * MIB)
+    m = run(disks=[root_disk(), disk], append='root=LABEL=kvmbus', script=DATA + '''
+    set -e
+    chroot /root mkfs.ext4 -q $data
+    chroot /root mount $data /mnt
+    dd if=/dev/urandom of=/root/mnt/f bs=1M count=200
+    sync
+    echo WRITTEN; read x
+    rm /root/mnt/f
+    sync
+    chroot /root fstrim -v /mnt
+    chroot /root umount /mnt
+    chroot /root fsck.ext4 -fn $data
+    ''')
+    m.wait_for('WRITTEN')
+    before = os.stat(disk).st_blocks
+    m.type('\n')
+    m.script_ok()
+    after = os.stat(disk).st_blocks
+    expect(before * 512 > 200 * MIB, 'the data did not reach the file')
+    expect(after < before / 4, f'fstrim left {after} of {before} blocks')
+
+
+@case()
+def modules_reload(run):
+    m = run(cpus=2, disks=[new_disk('data', 64 * MIB)], script='''
+    set -e
+    for i in 1 2 3 4 5; do
+        rmmod hv_storvsc
+        [ ! -b /dev/sda ]
+        modprobe hv_storvsc
+        n=0
+        until [ -b /dev/sda ]; do sleep 0.1; n=$((n + 1)); [ $n -lt 600 ]; done
+        dd if=/dev/sda of=/dev/null bs=1M count=8
+    done
+    for i in 1 2 3 4 5; do
+        rmmod hv_storvsc
+        rmmod hv_vmbus
+        modprobe hv_vmbus
+        modprobe hv_storvsc
+        n=0
+        until [ -b /dev/sda ]; do sleep 0.1; n=$((n + 1)); [ $n -lt 600 ]; done
+        dd if=/dev/sda of=/dev/null bs=1M count=8
+    done
+    ''')
+    m.script_ok()
+
+
+@case()
+def reboots(run):
+    """20 times, by turns the ways that Linux knows; the disk counts."""
+    m = run(disks=[new_disk('data', MIB)], timeout=900, script='''
+    read n </dev/sda
+    n=$((${n:-0} + 1))
+    echo "BOOT $n"
+    echo $n | dd of=/dev/sda conv=notrunc,fsync 2>/dev/null
+    [ $n -gt 20 ] && exit 0
+    reboot -f
+    sleep 1000
+    ''')
+    m.wait_for('BOOT 21', 850)
+    m.script_ok()
+
+
+# TLFS: CRASH-09 CRASH-10
+@case()
+def panic(run):
+    m = run(script='echo c >/proc/sysrq-trigger')
+    m.finish(120)
+    expect('panic' in m.stderr() and 'sysrq' in m.stderr(),
+           'stderr does not tell of the panic')
+
+
+@case()
+def panic_and_reset(run):
+    m = run('--on-crash', 'reset', disks=[new_disk('data', MIB)], script='''
+    read n </dev/sda
+    [ "$n" = crashed ] && exit 0
+    echo crashed | dd of=/dev/sda conv=notrunc,fsync
+    echo c >/proc/sysrq-trigger
+    ''')
+    m.script_ok()
+
+
+# TLFS: HC-89 OSID-07
+@case(('kexec-6.1', '6.1'), ('kexec-6.12', '6.12'))
+def kexec(run, kernel):
+    initrd = SCRATCH / 'initrd.first'
+    subprocess.run(['cp', '-L', GUEST / f'initrd-{kernel}', initrd],
+                   check=True)
+    m = run(kernel=kernel, cpus=2, disks=[root_disk()], memory='1G',
+            append='root=LABEL=kvmbus',
+            files=[os.path.realpath(GUEST / f'vmlinuz-{kernel}'), initrd],
+            script='''
+    grep -q second /proc/cmdline && exit 0
+    mkdir /root/run/k
+    mv /vmlinuz* /initrd.first /root/run/k
+    echo '#!/bin/sh' >/kvmbus.sh
+    (cd /; echo kvmbus.sh | cpio -o -H newc) >>/root/run/k/initrd.first
+    sed -i 's/^exit 1$/exit 0/' /kvmbus.sh
+    chroot /root sh -c 'kexec -s -l /run/k/vmlinuz* \\
+        --initrd=/run/k/initrd.first --reuse-cmdline \\
+        --append="$(cat /proc/cmdline) second"' || exit 1
+    sync
+    chroot /root kexec -e
+    ''')
+    m.finish()
+    expect(m.text.count('KVMBUS-INIT') == 2, 'there was no second boot')
+    expect('KVMBUS-STATUS 0' in m.text, 'the second boot did not end well')
+
+
+@case()
+def disk_truncated_while_running(run):
+    disk = new_disk('data', 64 * MIB)
+    m = run(disks=[disk], script='''
+    echo READY; read x
+    dd if=/dev/sda of=/dev/null bs=4k count=1 || exit 1
+    dd if=/dev/sda of=/dev/null bs=4k skip=8192 count=1 iflag=direct && exit 2
+    echo STILL HERE
+    exit 0
+    ''')
+    m.wait_for('READY')
+    os.truncate(disk, MIB)
+    m.type('\n')
+    m.script_ok()
+
+
+@case()
+def disk_removed_while_running(run):
+    disk = new_disk('data', 64 * MIB)
+    m = run(disks=[disk], script='''
+    echo READY; read x
+    dd if=/dev/zero of=/dev/sda bs=1M count=32 conv=fsync || exit 1
+    dd if=/dev/sda of=/dev/null bs=1M count=32 iflag=direct
+    ''')
+    m.wait_for('READY')
+    disk.unlink()
+    m.type('\n')
+    m.script_ok()
+
+
+@case()
+def host_disk_full(run):
+    folder = SCRATCH / 'small'
+    folder.mkdir(exist_ok=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16M', 'small',
+                    folder], check=True)
+    try:
+        disk = folder / 'data'
+        with open(disk, 'wb') as f:
+            f.truncate(64 * MIB)
+        m = run(disks=[disk], script='''
+        dd if=/dev/zero of=/dev/sda bs=1M count=48 oflag=direct && exit 1
+        dd if=/dev/sda of=/dev/null bs=1M count=4 iflag=direct || exit 2
+        echo STILL HERE
+        ''')
+        m.script_ok()
+    finally:
+        subprocess.run(['umount', '-l', folder], check=True)
+
+
+@case()
+def read_only_disk(run):
+    disk = new_disk('data', 16 * MIB)
+    disk.write_bytes(b'keep' * (4 * MIB))
+    m = run(disks=[f'{disk},ro=on'], script='''
+    [ "$(cat /sys/block/sda/ro)" = 1 ] || exit 1
+    dd if=/dev/zero of=/dev/sda bs=4k count=1 oflag=direct && exit 2
+    dd if=/dev/sda bs=4 count=1 2>/dev/null; echo
+    exit 0
+    ''')
+    m.script_ok()
+    expect(disk.read_bytes() == b'keep' * (4 * MIB), 'the file has changed')
+
+
+def is_direct(pid, disk):
+    """Whether the process has @disk open with O_DIRECT."""
+    for link in pathlib.Path(f'/proc/{pid}/fd').iterdir():
+        if os.readlink(link) == str(disk):
+            info = pathlib.Path(f'/proc/{pid}/fdinfo/{link.name}').read_text()
+            return bool(int(re.search(r'flags:\t(\d+)', info)[1], 8)
+                        & os.O_DIRECT)
+    raise Failed(f'{disk} is not open')
+
+
+@case()
+def direct_io(run):
+    """O_DIRECT unless told otherwise; a disk of odd sectors too."""
+    disks = [new_disk(f'direct{i}', MIB + 512) for i in range(2)]
+    m = run(disks=[disks[0], f'{disks[1]},direct=off'], script='''
+    echo READY; read x
+    for disk in /dev/sda /dev/sdb; do
+        tr '\\0' x </dev/zero | dd of=$disk bs=512 count=2049 \\
+            iflag=fullblock oflag=direct || exit 1
+        dd if=$disk bs=512 skip=2047 count=2 iflag=direct | tr -d x |
+            grep . && exit 2
+    done
+    exit 0
+    ''')
+    m.wait_for('READY')
+    direct = [is_direct(m.process.pid, disk) for disk in disks]
+    m.type('\n')
+    m.script_ok()
+    expect(direct == [True, False], f'opened for direct I/O: {direct}')
+    for disk in disks:
+        expect(disk.read_bytes() == b'x' * (MIB + 512), f'{disk} is wrong')
+
+
+def checksum(path):
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').digest()
+
+
+@case()
+def ephemeral_disks(run):
+    """The guest writes and reads what it wrote; the images do not change."""
+    data = new_disk('data', 64 * MIB)
+    data.write_bytes(os.urandom(1 * MIB) * 64)
+    before = checksum(data), os.stat(root_disk()).st_mtime_ns
+    os.environ['TMPDIR'] = str(SCRATCH)
+    m = run('-x', disks=[root_disk(), data], append='root=LABEL=kvmbus',
+            script=DATA + '''
+    set -e
+    echo kept >/root/etc/of-this-run
+    sync
+    chroot /root fio --name=rand --filename=$data --rw=randrw \\
+        --bsrange=512-64k --size=32M --direct=1 --ioengine=libaio \\
+        --iodepth=16 --verify=crc32c --verify_fatal=1 --minimal
+    dd if=/dev/zero of=$data bs=1M count=64 oflag=direct
+    tr -d "\\0" <$data | head -c 1 | grep . && exit 3
+    grep kept /root/etc/of-this-run
+    ''')
+    m.script_ok()
+    expect((checksum(data), os.stat(root_disk()).st_mtime_ns) == before,
+           'an image has changed')
+    expect(not list(SCRATCH.glob('overlay-*')), 'an overlay is left')
+
+
+@case(('vhd-fixed', '--fixed'), ('vhd-dynamic',))
+def root_on_vhd(run, *words):
+    """A file system on a VHD is as good as new afterwards."""
+    image = SCRATCH / 'root.vhd'
+    subprocess.run([KVMBUS, 'disk', 'convert', '--force', *words, root_disk(),
+                    image], check=True, capture_output=True)
+    for script in '''
+    dd if=/dev/urandom of=/root/var/f bs=1M count=40 conv=fsync || exit 1
+    md5sum </root/var/f >/root/var/sum
+    chroot /root systemctl --version
+    ''', '''
+    [ "$(md5sum </root/var/f)" = "$(cat /root/var/sum)" ]
+    ''':
+        run(disks=[image], append='root=LABEL=kvmbus',
+            script=script).script_ok()
+        subprocess.run([KVMBUS, 'disk', 'check', image], check=True,
+                       capture_output=True)
+    image.unlink()
+
+
+@case()
+def login_from_dynamic_vhd(run):
+    image = SCRATCH / 'login.vhd'
+    subprocess.run([KVMBUS, 'disk', 'convert', '--force', root_disk(), image],
+                   check=True, capture_output=True)
+    m = run(disks=[image], append='root=LABEL=kvmbus', memory='768M')
+    m.wait_for(r'login: ')
+    m.type('root\n')
+    m.wait_for(r'# ')
+    m.type('poweroff\n')
+    m.finish()
+    image.unlink()
+
+
+@case()
+def user_errors(run):
+    """What tests/cli could not try where Linux cannot be booted."""
+    done = subprocess.run([sys.executable, REPO / 'tests/cli/run.py', KVMBUS],
+                          capture_output=True, text=True)
+    wrong = [line for line in done.stdout.splitlines()
+             if line.startswith('not ok')]
+    expect(done.returncode == 0, '; '.join(wrong) or done.stderr)
+    expect('ok memory-too-small' in done.stdout, 'a case did not run')
+
+
+@case()
+def many_disks(run):
+    disks = [new_disk(f'many{i}', MIB) for i in range(64)]
+    last = new_disk('last', 2 * MIB)
+    m = run(disks=[*disks, f'{last},controller=3,lun=63,serial=the-last'],
+            script='''
+    n=0
+    until [ $(ls -d /sys/block/sd* | wc -l) = 65 ]; do
+        sleep 0.5; n=$((n + 1)); [ $n -lt 200 ] || exit 1
+    done
+    grep -l . /sys/block/sd*/device/vpd_pg80 | wc -l
+    ''')
+    m.script_ok()
+
+
+@case()
+def timeout(run):
+    m = run(script='sleep 1000', timeout=20)
+    m.finish(124)
+    expect('run.timeout' in m.stderr(), 'stderr does not say why')
+
+
+@case()
+def sigterm(run):
+    m = run(script='echo READY; sleep 1000')
+    m.wait_for('READY')
+    m.process.send_signal(signal.SIGTERM)
+    m.finish(143)
+
+
+def capabilities(pid):
+    status = pathlib.Path(f'/proc/{pid}/status').read_text()
+    return {k: int(v, 16) for k, v in
+            re.findall(r'^(Cap\w+):\t(\w+)', status, re.M)}
+
+
+@case()
+def root_drops_capabilities(run):
+    m = run(script='echo READY; read x')
+    m.wait_for('READY')
+    caps = capabilities(m.process.pid)
+    status = pathlib.Path(f'/proc/{m.process.pid}/status').read_text()
+    m.type('\n')
+    m.script_ok()
+    expect(not any(caps.values()), f'capabilities are left: {caps}')
+    expect('NoNewPrivs:\t1' in status, 'new privileges can be had')
+
+
+@case()
+def ordinary_user(run):
+    group = 65533
+    if os.environ['KVMBUS_MACHINE'] == 'emulated':
+        os.chown('/dev/kvm', 0, group)
+        os.chmod('/dev/kvm', 0o660)
+    else:
+        group = os.stat('/dev/kvm').st_gid
+    disk = new_disk('data', MIB)
+    os.chown(disk, 65534, 65534)
+    for folder in SCRATCH.parent, SCRATCH:
+        os.chmod(folder, 0o755)
+    kernel = SCRATCH / 'vmlinuz'
+    subprocess.run(['cp', '-L', GUEST / 'vmlinuz-6.1', kernel], check=True)
+    m = run('--kernel', kernel, disks=[disk], script='[ -b /dev/sda ]',
+            prefix=['setpriv', '--reuid=65534', '--regid=65534',
+                    f'--groups={group}', '--no-new-privs'])
+    m.script_ok()
+
+
+def run_case(name):
+    function, parameters = CASES[name]
+    started = []
+
+    def run(*options, **how):
+        started.append(Machine(KVMBUS, *options, **how))
+        return started[-1]
+
+    begin = time.monotonic()
+    why = None
+    try:
+        function(run, *parameters)
+    except (Failed, OSError, subprocess.SubprocessError) as failure:
+        why = str(failure)
+    for machine in started:
+        machine.close(name)
+    seconds = time.monotonic() - begin
+    if why is None:
+        print(f'ok {name} {seconds:.1f}', flush=True)
+        return True
+    print(f'not ok {name} {seconds:.1f}: {why}', flush=True)
+    for machine in started:
+        tail = (machine.text + machine.stderr()).splitlines()[-25:]
+        print('\n'.join('    ' + line for line in tail), flush=True)
+    return False
+
+
+def main():
+    results = [run_case(name) for name in sys.argv[2:] or CASES]
+    sys.exit(not all(results))
+
+
+if __name__ == '__main__':
+    main()

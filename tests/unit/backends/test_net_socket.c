@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <netinet/if_ether.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "backends/net_socket.h"
+#include "core/error.h"
+#include "core/util.h"
+
+#define SECOND	UINT64_C(1000000000)
+
+struct end {
+	struct net_backend *nb;
+	unsigned up, down;
+};
+
+struct rig {
+	struct loop *loop;
+	char *folder, *path;
+	struct end a, b, c;
+};
+
+static uint64_t now;
+
+static uint64_t clock_ns(void)
+{
+	return now;
+}
+
+static void on_event(void *user)
+{
+}
+
+static void on_link(void *user, bool up)
+{
+	struct end *e = user;
+
+	if (up)
+		e->up++;
+	else
+		e->down++;
+}
+
+static int setup(void **state)
+{
+	struct rig *r = g_new0(struct rig, 1);
+
+	*state = r;
+	r->folder = g_dir_make_tmp("kvmbus-net-XXXXXX", NULL);
+	r->path = g_build_filename(r->folder, "net", NULL);
+	r->loop = loop_new(NULL);
+	now = SECOND;
+	loop_set_clock(r->loop, clock_ns);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *r = *state;
+
+	net_close(r->a.nb);
+	net_close(r->b.nb);
+	net_close(r->c.nb);
+	loop_free(r->loop);
+	g_unlink(r->path);
+	g_rmdir(r->folder);
+	g_free(r->path);
+	g_free(r->folder);
+	g_free(r);
+	return 0;
+}
+
+static void turns(struct rig *r)
+{
+	for (int i = 0; i < 10; i++)
+		loop_turn(r->loop, false);
+}
+
+static void open_end(struct rig *r, struct end *e)
+{
+	e->nb = net_socket_open(r->loop, r->path, NULL);
+	assert_non_null(e->nb);
+	e->nb->user = (struct net_user){ on_event, on_event, on_link, e };
+}
+
+/* Its loop runs on for the others, so it must have left that first. */
+static void close_end(struct rig *r, struct end *e)
+{
+	net_close(e->nb);
+	*e = (struct end){ 0 };
+}
+
+static void assert_frame_passes(struct end *from, struct end *to)
+{
+	uint8_t sent[100] = { 1, 2, 3 }, got[200];
+	struct iovec out = { sent, sizeof(sent) }, in = { got, sizeof(got) };
+	struct net_frame f = { .iov = &out, .iovcnt = 1, .len = sizeof(sent) };
+
+	assert_int_equal(net_send(from->nb, &f, 1), 1);
+	f = (struct net_frame){ .iov = &in, .iovcnt = 1 };
+	assert_int_equal(net_recv(to->nb, &f), 1);
+	assert_int_equal(f.len, sizeof(sent));
+	assert_memory_equal(got, sent, sizeof(sent));
+}
+
+static void assert_no_frame(struct end *e)
+{
+	uint8_t got[200];
+	struct iovec in = { got, sizeof(got) };
+	struct net_frame f = { .iov = &in, .iovcnt = 1 };
+
+	assert_int_equal(net_recv(e->nb, &f), 0);
+}
+
+static void two_that_name_one_path_are_connected(void **state)
+{
+	struct rig *r = *state;
+
+	open_end(r, &r->a);
+	turns(r);
+	assert_false(r->a.nb->link_up);
+	assert_false(loop_turn(r->loop, false));
+	open_end(r, &r->b);
+	assert_true(r->b.nb->link_up);
+	turns(r);
+	assert_int_equal(r->a.up, 1);
+	assert_frame_passes(&r->a, &r->b);
+	assert_frame_passes(&r->b, &r->a);
+}
+
+static void a_third_one_finds_no_peer_and_takes_none_away(void **state)
+{
+	struct rig *r = *state;
+
+	open_end(r, &r->a);
+	open_end(r, &r->b);
+	turns(r);
+	open_end(r, &r->c);
+	turns(r);
+	assert_no_frame(&r->c);
+	turns(r);
+	assert_int_equal(r->c.down, 1);
+	assert_false(r->c.nb->link_up);
+	assert_int_equal(r->a.down + r->b.down, 0);
+	assert_frame_passes(&r->a, &r->b);
+}
+
+/* As if the other machine had been killed: its end is shut, by the test. */
+static int listen_as_another(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static void what_a_dead_machine_left_is_taken_over(void **state)
+{
+	struct rig *r = *state;
+
+	close(listen_as_another(r->path));
+	assert_true(g_file_test(r->path, G_FILE_TEST_EXISTS));
+	open_end(r, &r->a);
+	open_end(r, &r->b);
+	turns(r);
+	assert_int_equal(r->a.up, 1);
+}
+
+static void who_loses_the_listener_becomes_one_a_second_later(void **state)
+{
+	struct rig *r = *state;
+	int listener = listen_as_another(r->path), peer;
+
+	open_end(r, &r->a);
+	assert_true(r->a.nb->link_up);
+	peer = accept(listener, NULL, NULL);
+	close(peer);
+	close(listener);
+	turns(r);
+	assert_no_frame(&r->a);
+	turns(r);
+	assert_int_equal(r->a.down, 1);
+	assert_false(loop_turn(r->loop, false));
+	now += SECOND;
+	turns(r);
+	open_end(r, &r->b);
+	turns(r);
+	assert_int_equal(r->a.up, 1);
+	assert_true(r->b.nb->link_up);
+	assert_frame_passes(&r->b, &r->a);
+}
+
+static void who_listens_removes_its_file(void **state)
+{
+	struct rig *r = *state;
+
+	open_end(r, &r->a);
+	assert_true(g_file_test(r->path, G_FILE_TEST_EXISTS));
+	close_end(r, &r->a);
+	assert_false(g_file_test(r->path, G_FILE_TEST_EXISTS));
+	loop_free(r->loop);	/* it has its poll still */
+	r->loop = loop_new(NULL);
+}
+
+static void assert_error(struct net_backend *(*open)(struct loop *loop,
+						     const char *path,
+						     GError **error),
+			 struct rig *r, const char *path, int status,
+			 const char *text)
+{
+	GError *error = NULL;
+
+	assert_null(open(r->loop, path, &error));
+	assert_int_equal(error->code, status);
+	assert_non_null(strstr(error->message, text));
+	g_error_free(error);
+}
+
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+	struct rig *r = *state;
+
+	g_file_set_contents(r->path, "data", -1, NULL);
+	assert_error(net_socket_open, r, r->path, EX_CANTCREAT, "[net.socket]");
+	assert_true(g_file_test(r->path, G_FILE_TEST_IS_REGULAR));
+}
+
+static void folders_that_are_not_there_and_long_names(void **state)
+{
+	g_autofree char *longer = g_strnfill(200, 'x');
+	struct rig *r = *state;
+
+	assert_error(net_socket_open, r, "/nowhere/net", EX_CANTCREAT,
+		     "No such file");
+	assert_error(net_socket_open, r, longer, EX_CANTCREAT, "too long");
+}
+
+static void a_passt_that_is_not_there_is_an_error(void **state)
+{
+	struct rig *r = *state;
+
+	assert_error(net_passt_open, r, r->path, EX_UNAVAILABLE,
+		     "[net.passt-socket]");
+	assert_false(g_file_test(r->path, G_FILE_TEST_EXISTS));
+}
+
+static void a_passt_that_is_not_installed_is_an_error(void **state)
+{
+	g_autofree char *old = g_strdup(g_getenv("PATH"));
+	struct rig *r = *state;
+
+	g_setenv("PATH", r->folder, TRUE);
+	assert_error(net_passt_open, r, NULL, EX_UNAVAILABLE,
+		     "[net.passt-missing]");
+	g_setenv("PATH", old, TRUE);
+}
+
+/* One that says a frame of 20 bytes, and then leaves. */
+static void a_passt_that_is_started_has_the_other_end(void **state)
+{
+	g_autofree char *old = g_strdup(g_getenv("PATH"));
+	g_autofree char *both = NULL, *program = NULL;
+	uint8_t got[100];
+	struct iovec iov = { got, sizeof(got) };
+	struct net_frame f = { .iov = &iov, .iovcnt = 1 };
+	struct rig *r = *state;
+
+	program = g_build_filename(r->folder, "passt", NULL);
+	both = g_strdup_printf("%s:%s", r->folder, old);
+	g_file_set_contents(program, "#!/bin/sh\n"
+			    "[ \"$*\" = '--foreground --quiet --fd 3' ] || "
+			    "exit 1\n"
+			    "printf '\\0\\0\\0\\024abcdefghijklmnopqrst' >&3\n",
+			    -1, NULL);
+	g_chmod(program, 0755);
+	g_setenv("PATH", both, TRUE);
+	r->a.nb = net_passt_open(r->loop, NULL, NULL);
+	g_setenv("PATH", old, TRUE);
+	assert_non_null(r->a.nb);
+	r->a.nb->user = (struct net_user){ on_event, on_event, on_link, &r->a };
+	while (!net_recv(r->a.nb, &f))
+		loop_turn(r->loop, true);
+	assert_int_equal(f.len, 20);
+	assert_memory_equal(got, "abcdefghijklmnopqrst", 20);
+	while (!r->a.down) {
+		net_recv(r->a.nb, &f);
+		loop_turn(r->loop, true);
+	}
+	turns(r);
+	now += 2 * SECOND;	/* it is not looked for again */
+	turns(r);
+	assert_false(loop_turn(r->loop, false));
+	g_unlink(program);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(two_that_name_one_path_are_connected),
+		TEST(a_third_one_finds_no_peer_and_takes_none_away),
+		TEST(what_a_dead_machine_left_is_taken_over),
+		TEST(who_loses_the_listener_becomes_one_a_second_later),
+		TEST(who_listens_removes_its_file),
+		TEST(a_file_that_is_no_socket_is_left_alone),
+		TEST(folders_that_are_not_there_and_long_names),
+		TEST(a_passt_that_is_not_there_is_an_error),
+		TEST(a_passt_that_is_not_installed_is_an_error),
+		TEST(a_passt_that_is_started_has_the_other_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is in a dynamic VHD after its machine was stopped hard: of the requests
+ * to the file, those before the last flush are in it, and any of those behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "backends/block_mem.h"
+#include "backends/vhd.h"
+#include "core/util.h"
+
+#define BLOCK		(64u << 10)
+#define DISK_SIZE	(24 * BLOCK)
+#define SECTORS		(DISK_SIZE / 512)
+#define WRITES		60
+#define NAME		"disk.vhd"
+
+/* A request that the file was asked for. */
+struct entry {
+	enum block_op op;
+	bool fua;
+	uint64_t offset, len;
+	uint8_t *data;		/* of a write */
+};
+
+/* A backend that notes what another one is asked to change. */
+struct recorder {
+	struct block_backend bb;
+	struct block_backend *inner;
+	GArray *log;		/* struct entry */
+};
+
+/* What sectors have to be at least, from a place in the log on. */
+struct promise {
+	unsigned from;
+	uint8_t version[SECTORS];
+};
+
+static struct loop *loop;
+static GArray *log_of_file;
+static GArray *promises;	/* struct promise */
+static uint8_t *start;		/* the file, before the log */
+static uint64_t start_size;
+static uint8_t latest[SECTORS];
+static unsigned busy;
+
+static void note(struct recorder *r, const struct block_request *rq)
+{
+	struct entry e = { rq->op, rq->fua, rq->offset, rq->len, NULL };
+	uint8_t *to;
+
+	if (rq->op == BLOCK_READ)
+		return;
+	if (rq->op == BLOCK_WRITE) {
+		to = e.data = g_malloc(rq->len);
+		for (int i = 0; i < rq->iovcnt; i++) {
+			memcpy(to, rq->iov[i].iov_base, rq->iov[i].iov_len);
+			to += rq->iov[i].iov_len;
+		}
+	}
+	g_array_append_val(r->log, e);
+}
+
+static void sync_size(struct recorder *r, const struct block_request *rq)
+{
+	if (rq->op == BLOCK_GROW)
+		r->bb.size = rq->offset;
+}
+
+static void recorder_submit(struct block_backend *bb,
+			    struct block_request *rq)
+{
+	struct recorder *r = container_of(bb, struct recorder, bb);
+
+	note(r, rq);
+	block_submit(r->inner, rq);
+	sync_size(r, rq);
+}
+
+static int recorder_perform(struct block_backend *bb,
+			    struct block_request *rq)
+{
+	struct recorder *r = container_of(bb, struct recorder, bb);
+
+	note(r, rq);
+	sync_size(r, rq);
+	return r->inner->ops->perform(r->inner, rq);
+}
+
+static void recorder_close(struct block_backend *bb)
+{
+	struct recorder *r = container_of(bb, struct recorder, bb);
+
+	block_close(r->inner);
+	g_free(r);
+}
+
+static const struct block_backend_ops recorder_ops = {
+	.name = "recorder",
+	.submit = recorder_submit,
+	.perform = recorder_perform,
+	.close = recorder_close,
+};
+
+static struct block_backend *recorder_new(struct block_backend *inner)
+{
+	struct recorder *r = g_new0(struct recorder, 1);
+
+	r->bb = *inner;
+	r->bb.ops = &recorder_ops;
+	r->inner = inner;
+	r->log = log_of_file;
+	return &r->bb;
+}
+
+static void entry_clear(void *p)
+{
+	g_free(((struct entry *)p)->data);
+}
+
+static struct block_backend *new_file(void)
+{
+	const struct vhd_create_options o = {
+		.type = VHD_DYNAMIC, .size = DISK_SIZE, .block_size = BLOCK,
+	};
+	struct block_backend *mem = block_mem_new(loop, 512, 512);
+
+	assert_true(vhd_create(mem, NAME, &o, NULL));
+	return mem;
+}
+
+static const struct block_file_options options = { .path = NAME };
+
+static void done(struct block_request *rq)
+{
+	assert_int_equal(rq->result, 0);
+	busy--;
+}
+
+static void request(struct block_backend *bb, enum block_op op, bool fua,
+		    uint64_t offset, void *buf, uint64_t len)
+{
+	struct iovec iov = { buf, len };
+	struct block_request rq = {
+		.op = op, .fua = fua, .offset = offset, .len = len,
+		.iov = &iov, .iovcnt = 1, .done = done,
+	};
+
+	busy++;
+	block_submit(bb, &rq);
+	while (busy)
+		loop_turn(loop, true);
+}
+
+static void promise(const uint8_t *version)
+{
+	struct promise p = { .from = log_of_file->len };
+
+	memcpy(p.version, version, sizeof(p.version));
+	g_array_append_val(promises, p);
+}
+
+/* Write versions of sectors, with a flush or FUA now and then. */
+static void live(GRand *r, struct block_backend *bb)
+{
+	static uint8_t buf[64 * 512];
+	uint8_t promised[SECTORS] = { 0 };
+
+	memset(latest, 0, sizeof(latest));
+	promise(promised);
+	for (unsigned i = 0; i < WRITES; i++) {
+		uint32_t n = (uint32_t)g_rand_int_range(r, 1, 65);
+		uint32_t at = (uint32_t)g_rand_int_range(
+				r, 0, (gint32)(SECTORS - n));
+		bool fua = g_rand_int_range(r, 0, 6) == 0;
+
+		memset(buf, (int)i + 1, n * 512);
+		request(bb, BLOCK_WRITE, fua, at * 512, buf, n * 512);
+		memset(latest + at, (int)i + 1, n);
+		if (fua) {
+			memset(promised + at, (int)i + 1, n);
+			promise(promised);
+		} else if (g_rand_int_range(r, 0, 6) == 0) {
+			request(bb, BLOCK_FLUSH, false, 0, NULL, 0);
+			memcpy(promised, latest, sizeof(promised));
+			promise(promised);
+		}
+	}
+}
+
+static void apply(GByteArray *file, const struct entry *e)
+{
+	uint64_t end = e->op == BLOCK_GROW ? e->offset : e->offset + e->len;
+	guint old = file->len;
+
+	if (e->op == BLOCK_FLUSH)
+		return;
+	if (end > old) {
+		g_byte_array_set_size(file, (guint)end);
+		memset(file->data + old, 0, end - old);
+	}
+	if (e->op == BLOCK_WRITE)
+		memcpy(file->data + e->offset, e->data, e->len);
+	else if (e->op == BLOCK_WRITE_ZEROES)
+		memset(file->data + e->offset, 0, e->len);
+}
+
+/* Whether entry @i is in the file, @stable being the last flush. */
+static bool survives(unsigned i, unsigned stable, GRand *r)
+{
+	return !r || i < stable ||
+	       g_array_index(log_of_file, struct entry, i).fua ||
+	       g_rand_boolean(r);
+}
+
+/* The first @n entries, those behind the last flush only if @r says so. */
+static struct block_backend *crashed(unsigned n, GRand *r)
+{
+	g_autoptr(GByteArray) file = g_byte_array_new();
+	struct block_backend *mem;
+	unsigned stable = 0;
+
+	g_byte_array_append(file, start, (guint)start_size);
+	for (unsigned i = 0; i < n; i++)
+		if (g_array_index(log_of_file, struct entry, i).op ==
+		    BLOCK_FLUSH)
+			stable = i;
+	for (unsigned i = 0; i < n; i++)
+		if (survives(i, stable, r))
+			apply(file, &g_array_index(log_of_file, struct entry,
+						   i));
+	mem = block_mem_new(loop, file->len, 512);
+	memcpy(block_mem_bytes(mem), file->data, file->len);
+	return mem;
+}
+
+static void check(unsigned n, GRand *r)
+{
+	static uint8_t disk[DISK_SIZE];
+	const struct promise *p = NULL;
+	g_autoptr(GError) error = NULL;
+	struct block_backend *bb;
+
+	for (unsigned i = 0; i < promises->len; i++)
+		if (g_array_index(promises, struct promise, i).from <= n)
+			p = &g_array_index(promises, struct promise, i);
+	bb = vhd_open(loop, crashed(n, r), &options, &error);
+	if (!bb)
+		fail_msg("after %u requests: %s", n, error->message);
+	request(bb, BLOCK_READ, false, 0, disk, DISK_SIZE);
+	for (unsigned i = 0; i < SECTORS; i++) {
+		assert_in_range(disk[i * 512], p->version[i], latest[i]);
+		assert_int_equal(disk[i * 512], disk[i * 512 + 511]);
+	}
+	block_close(bb);
+}
+
+static void nothing_that_was_promised_is_lost(void **state)
+{
+	for (uint32_t seed = 0; seed < 2; seed++) {
+		g_autoptr(GRand) r = g_rand_new_with_seed(seed);
+		struct block_backend *mem, *bb;
+
+		loop = loop_new(NULL);
+		assert_non_null(loop);
+		log_of_file = g_array_new(FALSE, FALSE, sizeof(struct entry));
+		g_array_set_clear_func(log_of_file, entry_clear);
+		promises = g_array_new(FALSE, FALSE, sizeof(struct promise));
+		mem = new_file();
+		start_size = mem->size;
+		start = g_memdup2(block_mem_bytes(mem), start_size);
+		bb = vhd_open(loop, recorder_new(mem), &options, NULL);
+		assert_non_null(bb);
+		live(r, bb);
+		block_close(bb);
+		for (unsigned n = 0; n <= log_of_file->len; n++) {
+			check(n, NULL);
+			check(n, r);
+			check(n, r);
+		}
+		g_array_unref(promises);
+		g_array_unref(log_of_file);
+		g_free(start);
+		loop_free(loop);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_that_was_promised_is_lost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
