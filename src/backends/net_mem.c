@@ -53,6 +53,7 @@ static int mem_recv(struct net_backend *nb, struct net_frame *frame)
 	struct net_mem *nm = container_of(nb, struct net_mem, net);
 	struct net_mem_frame *f;
 
+	nm->pieces = frame->iovcnt;
 	while ((f = g_queue_pop_head(&nm->incoming))) {
 		size_t len = f->len;
 		bool all = copy_in(frame, f->bytes, len) == len;

@@ -91,6 +91,7 @@ static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 	q->nv = nv;
 	q->ch = ch;
 	q->index = index;
+	q->tx.patience.expired = tx_out_of_patience;
 	nv->queue[index] = q;
 	vmbus_channel_set_data(ch, q);
 	if (index)
@@ -101,7 +102,7 @@ static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 static void drop_buffers(struct netvsp *nv)
 {
 	rx_buffer_drop(nv);
-	tx_drop(nv);
+	tx_shed_all(nv);
 	g_clear_pointer(&nv->send, vmbus_return);
 	g_queue_clear_full(&nv->responses, (GDestroyNotify)g_bytes_unref);
 }
@@ -116,7 +117,9 @@ static void netvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 		drop_buffers(nv);
 		netvsp_reset(nv);
 		net_forget(nv->nb);
+		loop_post(nv->vmbus.loop, &nv->rx_note);
 	}
+	tx_shed(q);
 	nv->queue[q->index] = NULL;
 	g_free(q);
 	vmbus_closed(ch);
@@ -147,8 +150,11 @@ static void writable(void *user)
 	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++) {
 		struct queue *q = nv->queue[i];
 
-		if (q && q->tx.blocked && !tx_flush(q))
-			return;
+		if (!q)
+			continue;
+		q->tx.shedding = false;
+		if (q->tx.blocked)
+			tx_flush(q);
 	}
 }
 

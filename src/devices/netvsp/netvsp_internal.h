@@ -36,6 +36,8 @@
 #define TX_SOURCE_MAX		96	/* pieces of one message */
 #define TX_IOV_MAX		1024
 #define TX_SIZE_MAX		(44u + 512 + NET_FRAME_MAX)
+/* How long a back end that is full holds up what is behind in the ring. */
+#define TX_PATIENCE_NS		UINT64_C(200000000)
 
 #define CONTROL_SIZE_MAX	8192u	/* bytes of a control message */
 #define RESPONSE_SIZE_MAX	1200u	/* and of what we say */
@@ -47,14 +49,27 @@
 #define RX_TAIL			36u
 #define RX_CONTROL_BUFFERS	16u	/* kept for control messages */
 #define RX_BUDGET		256	/* frames of one turn */
-#define RX_IOV_MAX		(VMBUS_RANGES_MAX * 4)
+#define RX_IOV_MAX		(VMBUS_RANGES_MAX * 4 + 1)
 
 struct netvsp;
 
-/* Frames on their way to the back end, with what is owed for them. */
+/*
+ * Frames on their way to the back end, with what is owed for them.
+ *
+ *	          full                    out of patience
+ *	flowing --------> blocked: the ------------------> shedding: frames get
+ *	   ^              ring waits        receive         lost, the ring is
+ *	   |                  |             buffers run out  emptied
+ *	   +------------------+-----------------------------+
+ *	             net_user.writable(), or all were taken
+ *
+ * For what is behind frames in the ring has to come by: receive buffers that
+ * the guest gives back, without which a peer may never go on, and control.
+ */
 struct tx {
 	unsigned frames, sent, iovs, owed;
-	bool blocked;			/* until net_user.writable() */
+	bool blocked, shedding;
+	struct loop_timer patience;	/* set while blocked */
 	struct net_frame frame[TX_BATCH];
 	struct frame_header header[TX_BATCH];
 	struct iovec iov[TX_IOV_MAX];
@@ -93,10 +108,11 @@ struct ppi {
 	uint32_t value;
 } __attribute__((packed));
 
-/* A frame in its suballocations. */
+/* A frame in its suballocations, and as far as it is longer in the spill. */
 struct rx_frame {
 	uint32_t buffer[VMBUS_RANGES_MAX];
 	unsigned buffers;		/* that it may fill */
+	unsigned most;			/* that the largest one takes */
 	struct iovec iov[RX_IOV_MAX];
 	struct net_frame net;
 	struct frame_header h;
@@ -147,12 +163,16 @@ struct netvsp {
 		bool offloads_due;	/* to be indicated */
 		struct rss rss;
 		uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes, tx_errors;
+		uint64_t tx_lost;	/* frames that the cable took not */
 	};
 
 	GQueue responses;		/* GBytes, control messages to send */
 	struct rx_frame receiving;
+	unsigned rx_expected;		/* buffers that the next frame takes */
 	bool rx_idle;			/* until net_user.readable() */
 	struct loop_note rx_note;	/* more to receive than a turn takes */
+	/* The end of frames longer than expected, and those nobody wants. */
+	uint8_t spill[NET_FRAME_MAX];
 };
 
 static inline struct queue *primary(struct netvsp *nv)
@@ -198,13 +218,18 @@ void tx_packet(struct queue *q, struct vmbus_packet *pkt,
 	       const struct nvsp_message *m);
 /* Hand over what there is.  False if the back end is full. */
 bool tx_flush(struct queue *q);
-/* The memory of frames goes: hand over what can be, forget the rest. */
-void tx_drop(struct netvsp *nv);
+/* No frame is in hand any more: what the back end does not take is lost. */
+void tx_shed(struct queue *q);
+void tx_shed_all(struct netvsp *nv);
+void tx_out_of_patience(struct loop_timer *t);
 
 /* rx.c */
 bool rx_buffer_set(struct netvsp *nv, struct vmbus_loan *loan, uint16_t id);
 void rx_buffer_drop(struct netvsp *nv);
-/* The guest is done with a packet of ours: false if it never got that. */
+/*
+ * The guest is done with a packet of ours.  False, and nothing is given back,
+ * if it does not have that: it may say so late, behind a buffer's end.
+ */
 bool rx_completed(struct netvsp *nv, uint64_t trans_id);
 void rx_run(struct netvsp *nv);
 /* Send a filled packet.  False if the ring is full. */

@@ -117,7 +117,7 @@ static void revoke_recv_buf(struct netvsp *nv, struct nvsp_message *m)
 
 static void revoke_send_buf(struct netvsp *nv, struct nvsp_message *m)
 {
-	tx_drop(nv);
+	tx_shed_all(nv);
 	g_clear_pointer(&nv->send, vmbus_return);
 	*m = (struct nvsp_message){ 0 };
 }

@@ -86,6 +86,11 @@ void rx_buffer_drop(struct netvsp *nv)
 	*b = (struct recv_buf){ 0 };
 }
 
+static uint8_t *iov_end(const struct iovec *iov)
+{
+	return (uint8_t *)iov->iov_base + iov->iov_len;
+}
+
 /* Append [off, off + len) of suballocation @n. */
 static int map_buffer(const struct recv_buf *b, uint32_t n, uint32_t off,
 		      uint32_t len, struct iovec *iov, int used)
@@ -95,10 +100,12 @@ static int map_buffer(const struct recv_buf *b, uint32_t n, uint32_t off,
 	while (len) {
 		uint32_t in_page = at % GMEM_PAGE_SIZE;
 		uint32_t step = MIN(len, (uint32_t)GMEM_PAGE_SIZE - in_page);
+		uint8_t *p = b->loan->page[at / GMEM_PAGE_SIZE] + in_page;
 
-		iov[used++] = (struct iovec){
-			b->loan->page[at / GMEM_PAGE_SIZE] + in_page, step
-		};
+		if (used && !in_page && p == iov_end(&iov[used - 1]))
+			iov[used - 1].iov_len += step;
+		else
+			iov[used++] = (struct iovec){ p, step };
 		at += step;
 		len -= step;
 	}
@@ -245,25 +252,63 @@ static bool is_wanted(const struct netvsp *nv, const struct frame_header *h)
 	return filter & NDIS_PACKET_TYPE_DIRECTED && is_mine(nv, h->bytes);
 }
 
-/* Where a frame may go: as many buffers as the largest takes. */
+/* The first @count free buffers are where it may go. */
+static void add_buffers(const struct recv_buf *b, struct rx_frame *f,
+			unsigned count)
+{
+	uint32_t n = b->free;
+
+	if (f->buffers)
+		n = b->next[f->buffer[f->buffers - 1]];
+	for (; f->buffers < count; n = b->next[n]) {
+		f->buffer[f->buffers++] = n;
+		f->net.iovcnt = map_buffer(b, n, RX_DATA_OFFSET, room_of(b),
+					   f->iov, f->net.iovcnt);
+	}
+}
+
+/*
+ * Where a frame may go: as many buffers as the last ones took, for most are
+ * small and each piece of memory costs.  The largest finds its buffers, too.
+ */
 static bool prepare(struct netvsp *nv, struct rx_frame *f)
 {
 	const struct recv_buf *b = &nv->recv;
-	uint32_t room = room_of(b), n = b->free;
-	unsigned need = rsc_is_on(nv) ? NET_FRAME_MAX / room + 1 : 1;
-	int used = 0;
 
-	if (b->free_count < need)
+	f->most = rsc_is_on(nv) ? NET_FRAME_MAX / room_of(b) + 1 : 1;
+	if (b->free_count < f->most)
 		return false;
-	for (unsigned i = 0; i < need; i++, n = b->next[n]) {
-		f->buffer[i] = n;
-		used = map_buffer(b, n, RX_DATA_OFFSET, room, f->iov, used);
-	}
-	f->buffers = need;
+	f->buffers = 0;
 	f->ppis = 0;
 	f->skip = 0;
-	f->net = (struct net_frame){ .iov = f->iov, .iovcnt = used };
+	f->net = (struct net_frame){ .iov = f->iov };
+	add_buffers(b, f, CLAMP(nv->rx_expected, 1, f->most));
+	if (f->buffers < f->most)
+		f->iov[f->net.iovcnt++] = (struct iovec){
+			nv->spill, (f->most - f->buffers) * room_of(b)
+		};
 	return true;
+}
+
+static unsigned parts_of(const struct recv_buf *b, const struct rx_frame *f)
+{
+	return (unsigned)((f->net.len + room_of(b) - 1) / room_of(b));
+}
+
+/* It has come.  What is in the spill goes to where it belongs. */
+static void take_in(struct netvsp *nv, struct rx_frame *f)
+{
+	const struct recv_buf *b = &nv->recv;
+	size_t before = (size_t)f->buffers * room_of(b);
+	unsigned parts = parts_of(b, f);
+
+	nv->rx_expected = MAX(parts, nv->rx_expected / 2);
+	if (parts <= f->buffers)
+		return;
+	f->net.iovcnt--;
+	add_buffers(b, f, parts);
+	frame_write(f->iov, f->net.iovcnt, before, nv->spill,
+		    f->net.len - before);
 }
 
 static void tell(struct rx_frame *f, uint32_t type, uint32_t value)
@@ -380,8 +425,8 @@ static void deliver_part(struct queue *q, struct rx_frame *f, unsigned i,
  */
 static bool deliver(struct netvsp *nv, struct rx_frame *f)
 {
-	uint32_t room = room_of(&nv->recv), hash;
-	unsigned parts = (unsigned)((f->net.len + room - 1) / room);
+	unsigned parts = parts_of(&nv->recv, f);
+	uint32_t hash;
 	struct queue *q = rss_queue(nv, &f->h, &hash);
 
 	if (hash)
@@ -390,7 +435,7 @@ static bool deliver(struct netvsp *nv, struct rx_frame *f)
 		deliver_part(q, f, i, parts);
 	nv->rx_frames++;
 	nv->rx_bytes += f->net.len;
-	return q->rx.count + f->buffers <= VMBUS_RANGES_MAX || rx_flush(q);
+	return q->rx.count + f->most <= VMBUS_RANGES_MAX || rx_flush(q);
 }
 
 static bool flush_all(struct netvsp *nv)
@@ -403,11 +448,38 @@ static bool flush_all(struct netvsp *nv)
 	return all;
 }
 
-static bool receive(struct netvsp *nv, struct rx_frame *f)
+/* The guest wants frames. */
+static bool is_listening(const struct netvsp *nv)
 {
+	return nv->recv.loan && nv->rndis == RNDIS_UP && nv->filter;
+}
+
+/* What comes while nobody listens is not kept for later. */
+static bool discard(struct netvsp *nv)
+{
+	const struct iovec iov = { nv->spill, sizeof(nv->spill) };
+	struct net_frame frame = { .iov = &iov, .iovcnt = 1 };
+
+	nv->rx_idle = !net_recv(nv->nb, &frame);
+	return !nv->rx_idle;
+}
+
+/* A frame.  False if there is none, or no room. */
+static bool receive(struct netvsp *nv)
+{
+	struct rx_frame *f = &nv->receiving;
+
+	if (!is_listening(nv))
+		return discard(nv);
+	if (!prepare(nv, f)) {
+		/* The guest may have given some back, behind frames. */
+		tx_shed_all(nv);
+		return false;
+	}
 	nv->rx_idle = !net_recv(nv->nb, &f->net);
 	if (nv->rx_idle)
 		return false;
+	take_in(nv, f);
 	f->h.len = MIN(f->net.len, FRAME_HEADER_MAX);
 	frame_read(f->iov, f->net.iovcnt, 0, f->h.bytes, f->h.len);
 	frame_parse(&f->h);
@@ -418,26 +490,19 @@ static bool receive(struct netvsp *nv, struct rx_frame *f)
 	return deliver(nv, f);
 }
 
-static bool may_receive(const struct netvsp *nv)
-{
-	return !nv->rx_idle && nv->recv.loan && nv->rndis == RNDIS_UP &&
-	       nv->filter;
-}
-
 void rx_run(struct netvsp *nv)
 {
-	struct rx_frame *f = &nv->receiving;
 	unsigned budget = RX_BUDGET;
 
 	/* What does not fit stays until its queue has room: see ready(). */
-	if (!primary(nv) || !flush_all(nv))
+	if (!flush_all(nv))
 		return;
-	while (may_receive(nv) && prepare(nv, f)) {
+	while (!nv->rx_idle) {
 		if (!budget--) {
 			loop_post(nv->vmbus.loop, &nv->rx_note);
 			break;
 		}
-		if (!receive(nv, f))
+		if (!receive(nv))
 			break;
 	}
 	flush_all(nv);

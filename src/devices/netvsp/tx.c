@@ -392,9 +392,16 @@ static void pay(struct queue *q)
 
 static void set_blocked(struct queue *q, bool blocked)
 {
+	struct loop *loop = q->nv->vmbus.loop;
+
 	if (q->tx.blocked == blocked)
 		return;
 	q->tx.blocked = blocked;
+	if (blocked)
+		loop_timer_set(loop, &q->tx.patience,
+			       loop_now(loop) + TX_PATIENCE_NS);
+	else
+		loop_timer_clear(loop, &q->tx.patience);
 	vmbus_channel_set_busy(q->ch, blocked);
 }
 
@@ -405,25 +412,37 @@ bool tx_flush(struct queue *q)
 	if (tx->sent < tx->frames)
 		tx->sent += net_send(q->nv->nb, tx->frame + tx->sent,
 				     tx->frames - tx->sent);
-	if (tx->sent < tx->frames) {
+	if (tx->sent < tx->frames && !tx->shedding) {
 		set_blocked(q, true);
 		return false;
 	}
+	if (tx->frames)
+		tx->shedding = tx->sent < tx->frames;
+	q->nv->tx_lost += tx->frames - tx->sent;
 	pay(q);
 	set_blocked(q, false);
 	return true;
 }
 
-void tx_drop(struct netvsp *nv)
+void tx_shed(struct queue *q)
 {
-	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++) {
-		struct queue *q = nv->queue[i];
+	q->tx.shedding = q->tx.sent < q->tx.frames;
+	tx_flush(q);
+}
 
-		if (!q || tx_flush(q))
-			continue;
-		q->tx.sent = q->tx.frames;
-		tx_flush(q);
-	}
+void tx_shed_all(struct netvsp *nv)
+{
+	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++)
+		if (nv->queue[i])
+			tx_shed(nv->queue[i]);
+}
+
+void tx_out_of_patience(struct loop_timer *t)
+{
+	struct queue *q = container_of(t, struct queue, tx.patience);
+
+	trace(TRACE_NETVSP, "netvsp.shed queue=%u", q->index);
+	tx_shed(q);
 }
 
 /* Room for whatever a packet can make of itself. */

@@ -739,6 +739,84 @@ static void a_full_cable_holds_the_ring_up(void **state)
 	assert_int_equal(c->ch[0]->packets.length, 0);
 }
 
+static uint64_t now = 1;
+
+static uint64_t fake_clock(void)
+{
+	return now;
+}
+
+/* Whatever the peer does, a guest is not held up by it for ever. */
+static void a_cable_that_stays_full_loses_frames(void **state)
+{
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 100);
+	uint8_t query[28] = { RNDIS_MSG_KEEPALIVE, 0, 0, 0, 12 };
+	struct fake_answer *a;
+
+	loop_set_clock(c->loop, fake_clock);
+	c->cable->room = 0;
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_NONE);
+	assert_int_equal(netvsc_send(c, 0, NVSP_CHANNEL_CONTROL, query,
+				     sizeof(query)), NVSP_STAT_NONE);
+	now += TX_PATIENCE_NS - 1;
+	loop_turn(c->loop, false);
+	fake_kick(c->ch[0]);
+	assert_null(fake_answer(c->ch[0]));
+	now++;
+	loop_turn(c->loop, false);
+	assert_false(c->ch[0]->busy);
+	fake_kick(c->ch[0]);
+	for (int i = 0; i < 2; i++) {
+		a = fake_answer(c->ch[0]);
+		assert_non_null(a);
+		g_free(a);
+	}
+	g_free(fake_transfer(c->ch[0]));
+	/* The next is not even waited for, ... */
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
+	assert_int_equal(c->nv->tx_lost, 2);
+	/* ... until the cable takes frames again. */
+	c->cable->room = 1;
+	c->cable->net.user.writable(c->cable->net.user.user);
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_NONE);
+	assert_int_equal(c->nv->tx_lost, 2);
+	g_free(net_mem_sent(c->cable));
+}
+
+/* Two guests that wait for each other's buffers would never go on. */
+static void buffers_come_back_past_frames_that_wait(void **state)
+{
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 64);
+	unsigned count = c->nv->recv.free_count;
+	g_autoptr(GPtrArray) all = NULL;
+	struct fake_transfer *t;
+
+	c->cable->room = 0;
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_NONE);
+	for (unsigned i = 0; i < count + 1; i++)
+		net_mem_receive(c->cable, NULL, f->bytes, f->len);
+	while ((t = fake_transfer(c->ch[0]))) {
+		fake_complete(c->ch[0], t->t.trans_id);
+		g_free(t);
+	}
+	c->cable->net.user.readable(c->cable->net.user.user);
+	while (loop_turn(c->loop, false))
+		;
+	while ((t = fake_transfer(c->ch[0]))) {
+		fake_complete(c->ch[0], t->t.trans_id);
+		g_free(t);
+	}
+	fake_kick(c->ch[0]);
+	g_free(fake_answer(c->ch[0]));
+	all = netvsc_received(c, 0);
+	assert_int_equal(all->len, 1);
+	assert_int_equal(c->nv->recv.free_count, count);
+	assert_int_equal(c->nv->tx_lost, 1);
+}
+
 /* The guest's pages may be anything's from then on. */
 static void no_frame_outlives_its_send_buffer(void **state)
 {
@@ -1105,9 +1183,58 @@ static void the_filter_decides(void **state)
 			assert_int_equal(all->len, want[k]);
 			g_ptr_array_unref(all);
 		}
-		/* What waited while nothing was wanted is none of it. */
-		g_queue_clear_full(&c->cable->incoming, g_free);
 	}
+}
+
+static void what_comes_while_nobody_listens_is_not_for_later(void **state)
+{
+	const uint32_t off = 0, on = NDIS_PACKET_TYPE_PROMISCUOUS;
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 10);
+	g_autoptr(GPtrArray) all = NULL;
+
+	/* Also what had come before, and found no room. */
+	c->ch[0]->full = true;
+	come(c, f, NULL);
+	come(c, f, NULL);
+	c->ch[0]->full = false;
+	netvsc_set(c, OID_FILTER, &off, sizeof(off));
+	g_ptr_array_unref(netvsc_received(c, 0));
+	for (int i = 0; i < 2 * RX_BUDGET; i++)
+		net_mem_receive(c->cable, NULL, f->bytes, f->len);
+	c->cable->net.user.readable(c->cable->net.user.user);
+	while (loop_turn(c->loop, false))
+		;
+	assert_int_equal(c->cable->incoming.length, 0);
+	netvsc_set(c, OID_FILTER, &on, sizeof(on));
+	f->bytes[f->payload] ^= 1;
+	come(c, f, NULL);
+	all = netvsc_received(c, 0);
+	assert_int_equal(all->len, 1);
+	assert_memory_equal(((struct netvsc_frame *)all->pdata[0])->bytes,
+			    f->bytes, f->len);
+}
+
+static void what_comes_while_there_is_no_driver_is_not_for_later(void **state)
+{
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 10);
+
+	/* Left by a guest that had no buffers. */
+	for (unsigned i = c->nv->recv.free_count + 1; i; i--)
+		net_mem_receive(c->cable, NULL, f->bytes, f->len);
+	c->cable->net.user.readable(c->cable->net.user.user);
+	while (loop_turn(c->loop, false))
+		;
+	assert_int_equal(c->cable->incoming.length, 1);
+	fake_close(c->ch[0]);
+	fake_free(c->ch[0]);
+	c->ch[0] = NULL;
+	while (loop_turn(c->loop, false))
+		;
+	assert_int_equal(c->cable->incoming.length, 0);
+	come(c, f, NULL);
+	assert_int_equal(c->cable->incoming.length, 0);
 }
 
 static void set_rsc(struct netvsc *c, bool on)
@@ -1165,6 +1292,48 @@ static void a_large_frame_comes_in_parts_of_one_packet(void **state)
 	assert_int_equal(at, f->len);
 	set_rsc(c, false);
 	assert_int_equal(c->cable->offloads, NET_OFFLOAD_CSUM);
+}
+
+static void see_whole(struct netvsc *c, const struct made *f)
+{
+	g_autoptr(GPtrArray) all = netvsc_received(c, 0);
+	size_t at = 0;
+
+	for (guint i = 0; i < all->len; i++) {
+		struct netvsc_frame *got = all->pdata[i];
+
+		assert_memory_equal(got->bytes, f->bytes + at, got->len);
+		at += got->len;
+	}
+	assert_int_equal(at, f->len);
+}
+
+/* Each piece is work for the kernel: a small frame needs no room of a large. */
+static void room_is_offered_as_it_was_needed(void **state)
+{
+	static const struct { size_t size; int least, most; } frames[] = {
+		{ 64, 2, 2 }, { 64, 2, 2 }, { 65000, 43, 44 },
+		{ 65000, 43, 44 }, { 64, 2, 44 }, { 20000, 14, 44 },
+		{ 3000, 3, 44 }, { NET_FRAME_MAX - 66, 43, 44 },
+		{ 64, 2, 44 }, { 64, 2, 44 }, { 64, 2, 44 }, { 64, 2, 44 },
+		{ 64, 2, 44 }, { 64, 2, 2 }, { 1500, 3, 3 },
+	};
+	struct netvsc *c = *state;
+	uint32_t free_count;
+
+	set_rsc(c, true);
+	free_count = c->nv->recv.free_count;
+	for (size_t i = 0; i < G_N_ELEMENTS(frames); i++) {
+		g_autofree struct made *f = make_frame(4, IPPROTO_TCP,
+						       frames[i].size);
+
+		come(c, f, NULL);
+		/* Of the next. */
+		assert_in_range(c->cable->pieces, frames[i].least,
+				frames[i].most);
+		see_whole(c, f);
+		assert_int_equal(c->nv->recv.free_count, free_count);
+	}
 }
 
 /* Memory stays bounded, and nothing is lost by it. */
@@ -1474,6 +1643,8 @@ int main(void)
 		STARTED(several_frames_may_come_in_one_message),
 		STARTED(a_frame_may_lie_in_pages),
 		STARTED(a_full_cable_holds_the_ring_up),
+		STARTED(a_cable_that_stays_full_loses_frames),
+		STARTED(buffers_come_back_past_frames_that_wait),
 		STARTED(no_frame_outlives_its_send_buffer),
 		STARTED(frames_that_make_no_sense_are_not_sent),
 		STARTED(wishes_that_cannot_be_are_refused),
@@ -1486,7 +1657,10 @@ int main(void)
 		STARTED(a_guest_that_checks_itself_is_told_nothing),
 		STARTED(a_tag_comes_beside_the_frame),
 		STARTED(the_filter_decides),
+		STARTED(what_comes_while_nobody_listens_is_not_for_later),
+		STARTED(what_comes_while_there_is_no_driver_is_not_for_later),
 		STARTED(a_large_frame_comes_in_parts_of_one_packet),
+		STARTED(room_is_offered_as_it_was_needed),
 		STARTED(a_guest_that_gives_nothing_back_gets_no_more),
 		STARTED(what_was_never_sent_cannot_be_given_back),
 		STARTED(a_full_ring_loses_nothing),
