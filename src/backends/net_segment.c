@@ -303,6 +303,14 @@ bool net_segmenter_init(struct net_segmenter *s, const struct net_frame *f)
 	return f->hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE || prepare_cut(s);
 }
 
+size_t net_segmenter_count(const struct net_segmenter *s, size_t *bytes)
+{
+	size_t count = (s->left + s->payload_max - 1) / s->payload_max;
+
+	*bytes = count * s->headers_len + s->left;
+	return count;
+}
+
 static void finish_ip(const struct net_segmenter *s, uint8_t *ip, size_t len)
 {
 	if (ip[0] >> 4 == 6) {

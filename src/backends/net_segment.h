@@ -38,6 +38,9 @@ struct net_segmenter {
  */
 bool net_segmenter_init(struct net_segmenter *s, const struct net_frame *frame);
 
+/* How many segments are still to be made, and *@bytes of them all. */
+size_t net_segmenter_count(const struct net_segmenter *s, size_t *bytes);
+
 /*
  * Write the next segment to @buf, which has room for s->max bytes.  Return its
  * length; 0 after the last one.

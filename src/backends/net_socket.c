@@ -35,6 +35,7 @@ struct net_socket {
 	struct loop_poll accept;
 	struct loop_timer retry;
 	pid_t child;		/* 0: none was started */
+	void (*passt_lost)(const char *path);	/* NULL: nobody asks */
 };
 
 static struct net_socket *socket_of(struct net_stream *s)
@@ -142,6 +143,8 @@ static void lost(struct net_stream *s)
 
 	if (n->path && n->listener < 0)
 		retry_later(n);
+	if (n->passt_lost)
+		n->passt_lost(n->path);
 }
 
 /* Who comes third is told at once that it is not wanted. */
@@ -215,8 +218,8 @@ struct net_backend *net_socket_open(struct loop *loop, const char *path,
 	return &n->s.nb;
 }
 
-static struct net_backend *passt_at(struct loop *loop, const char *path,
-				    GError **error)
+static struct net_socket *passt_at(struct loop *loop, const char *path,
+				   GError **error)
 {
 	struct net_socket *n = socket_new(loop, path, false);
 	int ret = find_peer(n);
@@ -233,7 +236,7 @@ static struct net_backend *passt_at(struct loop *loop, const char *path,
 		net_close(&n->s.nb);
 		return NULL;
 	}
-	return &n->s.nb;
+	return n;
 }
 
 static bool start_passt(int fd, GPid *child, GError **error)
@@ -258,7 +261,7 @@ static bool start_passt(int fd, GPid *child, GError **error)
 	return false;
 }
 
-static struct net_backend *passt_started(struct loop *loop, GError **error)
+static struct net_socket *passt_started(struct loop *loop, GError **error)
 {
 	struct net_socket *n;
 	int fds[2];
@@ -275,13 +278,20 @@ static struct net_backend *passt_started(struct loop *loop, GError **error)
 	close(fds[1]);
 	net_stream_attach(&n->s, fds[0]);
 	if (ok)
-		return &n->s.nb;
+		return n;
 	net_close(&n->s.nb);
 	return NULL;
 }
 
 struct net_backend *net_passt_open(struct loop *loop, const char *path,
+				   void (*gone)(const char *path),
 				   GError **error)
 {
-	return path ? passt_at(loop, path, error) : passt_started(loop, error);
+	struct net_socket *n = path ? passt_at(loop, path, error) :
+				      passt_started(loop, error);
+
+	if (!n)
+		return NULL;
+	n->passt_lost = gone;
+	return &n->s.nb;
 }

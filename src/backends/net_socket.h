@@ -16,10 +16,12 @@ struct net_backend *net_socket_open(struct loop *loop, const char *path,
 				    GError **error);
 
 /*
- * The passt that listens at @path; with NULL, one that is started and ends
- * with this back end.
+ * The passt that listens at @path, which is looked for again if it goes; with
+ * NULL, one that is started and ends with this back end.  If it ends before,
+ * @gone (or NULL) is called with @path, on @loop.
  */
 struct net_backend *net_passt_open(struct loop *loop, const char *path,
+				   void (*gone)(const char *path),
 				   GError **error);
 
 #endif

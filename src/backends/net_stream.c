@@ -13,8 +13,6 @@
 #include "core/util.h"
 
 #define LENGTH		sizeof(uint32_t)
-/* A frame is begun only with this room; it is enough for sane segments. */
-#define ROOM_MIN	(2 * NET_FRAME_MAX)
 #define SPEED		UINT64_C(10000000000)
 
 static struct net_stream *stream_of(struct net_backend *nb)
@@ -88,29 +86,37 @@ static bool out_has_room(struct net_stream *s, size_t size)
 	return NET_STREAM_BUFFER - s->out.end >= size;
 }
 
+static void put_segment(struct net_stream *s, struct net_segmenter *cut)
+{
+	uint8_t *to = s->out.bytes + s->out.end;
+	uint32_t len = (uint32_t)net_segmenter_next(cut, to + LENGTH);
+
+	s->out.end += LENGTH + len;
+	len = htonl(len);
+	memcpy(to, &len, LENGTH);
+}
+
 /*
- * The segments of @f go behind what waits.  Only those of a size that nobody
- * uses can be too many; the last ones are lost then.
+ * All segments of @f go behind what waits, or none: -EAGAIN if there is no
+ * room now, -EMSGSIZE if there never will be, for segments of a few bytes.
  */
-static bool put_frame(struct net_stream *s, const struct net_frame *f)
+static int put_frame(struct net_stream *s, const struct net_frame *f)
 {
 	struct net_segmenter cut;
+	size_t count, bytes;
 
+	if (!has_peer(s))
+		return -ENOTCONN;
 	if (!net_segmenter_init(&cut, f))
-		return false;
-	while (cut.left) {
-		uint8_t *to;
-		uint32_t len;
-
-		if (!out_has_room(s, LENGTH + cut.max))
-			return false;
-		to = s->out.bytes + s->out.end;
-		len = (uint32_t)net_segmenter_next(&cut, to + LENGTH);
-		s->out.end += LENGTH + len;
-		len = htonl(len);
-		memcpy(to, &len, LENGTH);
-	}
-	return true;
+		return -EINVAL;
+	count = net_segmenter_count(&cut, &bytes);
+	if (bytes + count * LENGTH > NET_STREAM_BUFFER)
+		return -EMSGSIZE;
+	if (!out_has_room(s, bytes + count * LENGTH))
+		return -EAGAIN;
+	while (cut.left)
+		put_segment(s, &cut);
+	return 0;
 }
 
 static unsigned stream_send(struct net_backend *nb,
@@ -120,12 +126,13 @@ static unsigned stream_send(struct net_backend *nb,
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
-		if (has_peer(s) && !out_has_room(s, ROOM_MIN)) {
+		int ret = put_frame(s, &frames[i]);
+
+		if (ret == -EAGAIN) {
 			s->waiting |= POLLOUT;
 			break;
 		}
-		if (!has_peer(s) || !put_frame(s, &frames[i]))
-			nb->dropped++;
+		nb->dropped += ret < 0;
 	}
 	flush(s);
 	wait_on(s);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/net_nat.h"
@@ -59,12 +60,22 @@ static struct net_backend *open_tap(struct loop *loop, const struct options *o,
 	return nb;
 }
 
+static void passt_lost(const char *path)
+{
+	if (path)
+		fprintf(stderr, "kvmbus: passt at %s has gone; it is looked "
+			"for each second\n", path);
+	else
+		fprintf(stderr, "kvmbus: passt has ended; its NIC has no link "
+			"any more\n");
+}
+
 static struct net_backend *open_passt(struct loop *loop,
 				      const struct options *o,
 				      const struct nic_options *nic,
 				      GError **error)
 {
-	return net_passt_open(loop, nic->argument, error);
+	return net_passt_open(loop, nic->argument, passt_lost, error);
 }
 
 static struct net_backend *open_socket(struct loop *loop,

@@ -36,17 +36,21 @@ static void cut_into_pieces(struct net_frame *f, const uint8_t *data,
 static void check(const struct net_frame *f)
 {
 	struct net_segmenter s;
-	size_t len, left;
+	size_t len, left, count, bytes;
 
 	if (!net_segmenter_init(&s, f))
 		return;
+	count = net_segmenter_count(&s, &bytes);
 	for (left = s.left; left; left = s.left) {
 		uint8_t *buf = g_malloc(s.max);
 
 		len = net_segmenter_next(&s, buf);
 		g_assert(len && len <= s.max && s.left < left);
+		g_assert(count-- && len <= bytes);
+		bytes -= len;
 		g_free(buf);
 	}
+	g_assert(!count && !bytes);
 	g_assert(net_segmenter_next(&s, NULL) == 0);
 }
 

@@ -246,11 +246,25 @@ static void folders_that_are_not_there_and_long_names(void **state)
 	assert_error(net_socket_open, r, longer, EX_CANTCREAT, "too long");
 }
 
+static unsigned lost;
+
+static void passt_lost(const char *path)
+{
+	assert_null(path);
+	lost++;
+}
+
+static struct net_backend *open_passt(struct loop *loop, const char *path,
+				      GError **error)
+{
+	return net_passt_open(loop, path, passt_lost, error);
+}
+
 static void a_passt_that_is_not_there_is_an_error(void **state)
 {
 	struct rig *r = *state;
 
-	assert_error(net_passt_open, r, r->path, EX_UNAVAILABLE,
+	assert_error(open_passt, r, r->path, EX_UNAVAILABLE,
 		     "[net.passt-socket]");
 	assert_false(g_file_test(r->path, G_FILE_TEST_EXISTS));
 }
@@ -261,7 +275,7 @@ static void a_passt_that_is_not_installed_is_an_error(void **state)
 	struct rig *r = *state;
 
 	g_setenv("PATH", r->folder, TRUE);
-	assert_error(net_passt_open, r, NULL, EX_UNAVAILABLE,
+	assert_error(open_passt, r, NULL, EX_UNAVAILABLE,
 		     "[net.passt-missing]");
 	g_setenv("PATH", old, TRUE);
 }
@@ -285,7 +299,7 @@ static void a_passt_that_is_started_has_the_other_end(void **state)
 			    -1, NULL);
 	g_chmod(program, 0755);
 	g_setenv("PATH", both, TRUE);
-	r->a.nb = net_passt_open(r->loop, NULL, NULL);
+	r->a.nb = open_passt(r->loop, NULL, NULL);
 	g_setenv("PATH", old, TRUE);
 	assert_non_null(r->a.nb);
 	r->a.nb->user = (struct net_user){ on_event, on_event, on_link, &r->a };
@@ -293,11 +307,13 @@ static void a_passt_that_is_started_has_the_other_end(void **state)
 		loop_turn(r->loop, true);
 	assert_int_equal(f.len, 20);
 	assert_memory_equal(got, "abcdefghijklmnopqrst", 20);
+	assert_int_equal(lost, 0);
 	while (!r->a.down) {
 		net_recv(r->a.nb, &f);
 		loop_turn(r->loop, true);
 	}
 	turns(r);
+	assert_int_equal(lost, 1);
 	now += 2 * SECOND;	/* it is not looked for again */
 	turns(r);
 	assert_false(loop_turn(r->loop, false));
