@@ -73,6 +73,11 @@ static void mem_set_offloads(struct net_backend *nb, unsigned offloads)
 	container_of(nb, struct net_mem, net)->offloads = offloads;
 }
 
+static void mem_forget(struct net_backend *nb)
+{
+	container_of(nb, struct net_mem, net)->forgotten++;
+}
+
 static void mem_close(struct net_backend *nb)
 {
 	struct net_mem *nm = container_of(nb, struct net_mem, net);
@@ -87,6 +92,7 @@ static const struct net_backend_ops mem_ops = {
 	.send = mem_send,
 	.recv = mem_recv,
 	.set_offloads = mem_set_offloads,
+	.forget = mem_forget,
 	.close = mem_close,
 };
 

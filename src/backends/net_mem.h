@@ -21,6 +21,7 @@ struct net_mem {
 	GQueue incoming;		/* likewise */
 	unsigned room;			/* frames that send() still takes */
 	unsigned offloads;		/* as set_offloads() said */
+	unsigned forgotten;		/* calls of forget() */
 	int pieces;			/* of the room that recv() had last */
 };
 

@@ -187,7 +187,9 @@ static void step(struct reader *in)
 		break;
 	case LINK:
 		READ(in, &b);
+		c->cable->net.link_up = b & 1;
 		c->cable->net.user.link(c->cable->net.user.user, b & 1);
+		netvsp_set_link(c->nv, b & 2);
 		break;
 	case STORE:
 		store(in);

@@ -13,6 +13,15 @@
 #define ETH_P_IPV6	0x86dd
 #define IPV6_SIZE	40
 
+enum frame_cast frame_cast(const uint8_t *to)
+{
+	static const uint8_t all[6] = { 255, 255, 255, 255, 255, 255 };
+
+	if (!(to[0] & 1))
+		return FRAME_DIRECTED;
+	return memcmp(to, all, sizeof(all)) ? FRAME_MULTICAST : FRAME_BROADCAST;
+}
+
 static uint16_t be16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);

@@ -26,6 +26,12 @@ struct frame_header {
 	bool tagged;			/* has a VLAN tag at offset 12 */
 };
 
+/* Who a frame is for, by its first six bytes. */
+enum frame_cast {
+	FRAME_DIRECTED, FRAME_MULTICAST, FRAME_BROADCAST, FRAME_CASTS,
+};
+enum frame_cast frame_cast(const uint8_t *to);
+
 /* Find the headers in @h->bytes. */
 void frame_parse(struct frame_header *h);
 

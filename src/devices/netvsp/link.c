@@ -18,14 +18,13 @@ bool link_is_up(const struct netvsp *nv)
 	return nv->nb->link_up && !nv->unplugged;
 }
 
-void link_is_known(struct netvsp *nv)
+void link_begin(struct netvsp *nv)
 {
 	nv->link_told = nv->link_up = link_is_up(nv);
 	nv->link_changed = false;
 	loop_timer_clear(nv->vmbus.loop, &nv->link_quiet);
 }
 
-/* In units of 100 bits a second. */
 uint32_t link_speed(const struct netvsp *nv)
 {
 	return (uint32_t)MIN(nv->nb->speed / 100, UINT32_MAX);

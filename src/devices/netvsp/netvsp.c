@@ -72,9 +72,11 @@ void netvsp_reset(struct netvsp *nv)
 	nv->subchannels = 0;
 	nv->rndis = RNDIS_DOWN;
 	nv->filter = 0;
+	nv->groups = 0;
 	memcpy(nv->mac, nv->permanent_mac, sizeof(nv->mac));
 	nv->rss = (struct rss){ 0 };
 	oid_default_offloads(nv);
+	link_begin(nv);
 }
 
 static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
@@ -160,11 +162,15 @@ static void writable(void *user)
 
 static void link_changed(void *user, bool up)
 {
-	struct netvsp *nv = user;
+	link_update(user);
+}
 
-	if (nv->rndis == RNDIS_UP)
-		rndis_indicate(nv, up ? RNDIS_STATUS_MEDIA_CONNECT :
-					RNDIS_STATUS_MEDIA_DISCONNECT, NULL, 0);
+void netvsp_set_link(struct netvsp *nv, bool up)
+{
+	nv->unplugged = !up;
+	if (!up)
+		tx_shed_all(nv);
+	link_update(nv);
 }
 
 static void receive_more(struct loop_note *note)
@@ -194,6 +200,7 @@ struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 	nb->user = (struct net_user){ readable, writable, link_changed, nv };
 	g_queue_init(&nv->responses);
 	nv->rx_note.run = receive_more;
+	nv->link_quiet.expired = link_was_quiet;
 	netvsp_reset(nv);
 	return nv;
 }

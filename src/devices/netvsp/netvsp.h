@@ -29,6 +29,12 @@ struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 /* The device is not offered (any more).  NULL is nothing. */
 void netvsp_free(struct netvsp *nv);
 
+/*
+ * Pull the cable out, or put it in, as it is at first.  On the NIC's loop, or
+ * before it runs.
+ */
+void netvsp_set_link(struct netvsp *nv, bool up);
+
 /* To be offered with vmbus_offer(). */
 struct vmbus_device *netvsp_device(struct netvsp *nv);
 

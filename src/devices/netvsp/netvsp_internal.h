@@ -8,6 +8,8 @@
  *	oid.c		what they ask and set
  *	tx.c		frames of the guest's
  *	rx.c		frames for the guest
+ *	link.c		whether there is one
+ *	stats.c		what was counted
  *	rss.c		the channel that a received frame goes to
  *	frame.c		headers and checksums of frames
  */
@@ -42,6 +44,7 @@
 #define CONTROL_SIZE_MAX	8192u	/* bytes of a control message */
 #define RESPONSE_SIZE_MAX	1200u	/* and of what we say */
 #define RESPONSES_MAX		32	/* that wait for buffers */
+#define GROUPS_MAX		32	/* addresses of groups to listen to */
 
 /* A frame for the guest begins here in its suballocation. */
 #define RX_DATA_OFFSET		252u
@@ -72,6 +75,7 @@ struct tx {
 	struct loop_timer patience;	/* set while blocked */
 	struct net_frame frame[TX_BATCH];
 	struct frame_header header[TX_BATCH];
+	uint8_t to[TX_BATCH][6];	/* addresses of the frames */
 	struct iovec iov[TX_IOV_MAX];
 	struct {
 		uint64_t trans_id;
@@ -137,6 +141,10 @@ struct rss {
 	uint8_t key[NDIS_RSS_KEY_SIZE];
 };
 
+struct counters {
+	uint64_t frames[FRAME_CASTS], bytes[FRAME_CASTS];
+};
+
 struct netvsp {
 	struct vmbus_device vmbus;
 	struct net_backend *nb;
@@ -162,9 +170,18 @@ struct netvsp {
 		struct offloads offloads;
 		bool offloads_due;	/* to be indicated */
 		struct rss rss;
-		uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes, tx_errors;
+		uint8_t group[GROUPS_MAX][6];
+		unsigned groups;	/* 0: the guest sorts them out */
+		struct counters rx, tx;
+		uint64_t tx_errors;
 		uint64_t tx_lost;	/* frames that the cable took not */
 	};
+
+	bool unplugged;			/* by the user */
+	bool link_up;			/* what there is now */
+	bool link_told;			/* what the guest knows */
+	bool link_changed;		/* since then */
+	struct loop_timer link_quiet;	/* set: it is not told anything now */
 
 	GQueue responses;		/* GBytes, control messages to send */
 	struct rx_frame receiving;
@@ -238,6 +255,25 @@ bool rx_flush(struct queue *q);
 bool rx_send_control(struct netvsp *nv, const void *msg, size_t len);
 /* What may come has changed: tell the back end. */
 void rx_update_offloads(struct netvsp *nv);
+
+/* link.c */
+bool link_is_up(const struct netvsp *nv);
+/* In units of 100 bits a second. */
+uint32_t link_speed(const struct netvsp *nv);
+/* A driver begins, which will ask for itself. */
+void link_begin(struct netvsp *nv);
+/* It may have changed: tell the guest. */
+void link_update(struct netvsp *nv);
+void link_was_quiet(struct loop_timer *t);
+
+/* stats.c */
+void stats_count(struct counters *c, const uint8_t *to, size_t len);
+uint64_t stats_frames(const struct counters *c);
+uint64_t stats_bytes(const struct counters *c);
+/* Append the OIDs that query() knows; append the value of one. */
+void stats_list(GByteArray *out);
+bool stats_query(const struct netvsp *nv, uint32_t oid, GByteArray *out);
+void stats_object(const struct netvsp *nv, struct ndis_statistics *s);
 
 /* rss.c */
 enum rndis_status rss_set(struct netvsp *nv, struct reader in);

@@ -152,9 +152,11 @@ enum rndis_status {
 	RNDIS_STATUS_MEDIA_CONNECT		= 0x4001000b,
 	RNDIS_STATUS_MEDIA_DISCONNECT		= 0x4001000c,
 	RNDIS_STATUS_LINK_SPEED_CHANGE		= 0x40010013,
+	RNDIS_STATUS_NETWORK_CHANGE		= 0x40010018,
 	RNDIS_STATUS_TASK_OFFLOAD_CONFIG	= 0x40020006,
 	RNDIS_STATUS_FAILURE			= 0xc0000001,
 	RNDIS_STATUS_NOT_SUPPORTED		= 0xc00000bb,
+	RNDIS_STATUS_MULTICAST_FULL		= 0xc0010009,
 	RNDIS_STATUS_INVALID_LENGTH		= 0xc0010014,
 	RNDIS_STATUS_INVALID_DATA		= 0xc0010015,
 	RNDIS_STATUS_BUFFER_TOO_SHORT		= 0xc0010016,
@@ -298,6 +300,22 @@ struct ndis_object_header {
 #define NDIS_OBJECT_TYPE_RSS_CAPABILITIES	0x88
 #define NDIS_OBJECT_TYPE_OFFLOAD		0xa7
 #define NDIS_OBJECT_TYPE_OFFLOAD_ENCAPSULATION	0xa8
+
+/* Of OID_GEN_STATISTICS: frames and bytes by who they are for. */
+struct ndis_statistics {
+	struct ndis_object_header header;
+	uint32_t supported;
+	uint64_t in_discards, in_errors;
+	uint64_t in_bytes;
+	uint64_t in_frames[3];		/* directed, multicast, broadcast */
+	uint64_t out_bytes;
+	uint64_t out_frames[3];
+	uint64_t out_errors, out_discards;
+	uint64_t in_bytes_by_cast[3];
+	uint64_t out_bytes_by_cast[3];
+} __attribute__((packed));
+static_assert(sizeof(struct ndis_statistics) == 152, "wire format");
+#define NDIS_STATISTICS_ALL			0x3f87ffu
 
 #define NDIS_ENCAPSULATION_IEEE_802_3		2
 

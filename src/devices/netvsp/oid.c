@@ -56,11 +56,10 @@ static enum rndis_status total_max(struct netvsp *nv, struct reader in,
 	return put32(out, nv->mtu);
 }
 
-/* In units of 100 bits a second. */
-static enum rndis_status link_speed(struct netvsp *nv, struct reader in,
-				    bytes *out)
+static enum rndis_status speed(struct netvsp *nv, struct reader in,
+			       bytes *out)
 {
-	return put32(out, (uint32_t)MIN(nv->nb->speed / 100, UINT32_MAX));
+	return put32(out, link_speed(nv));
 }
 
 static enum rndis_status max_link_speed(struct netvsp *nv, struct reader in,
@@ -80,7 +79,7 @@ static enum rndis_status link_state(struct netvsp *nv, struct reader in,
 		uint32_t pause_functions, auto_negotiation;
 	} __attribute__((packed)) s = {
 		.header = { NDIS_OBJECT_TYPE_DEFAULT, 1, sizeof(s) },
-		.connect_state = nv->nb->link_up ? 1 : 2,
+		.connect_state = link_is_up(nv) ? 1 : 2,
 		.duplex_state = 2,
 		.xmit_speed = nv->nb->speed, .recv_speed = nv->nb->speed,
 		.pause_functions = 1,
@@ -92,7 +91,7 @@ static enum rndis_status link_state(struct netvsp *nv, struct reader in,
 static enum rndis_status connect_status(struct netvsp *nv, struct reader in,
 					bytes *out)
 {
-	return put32(out, !nv->nb->link_up);
+	return put32(out, !link_is_up(nv));
 }
 
 static enum rndis_status buffer_space(struct netvsp *nv, struct reader in,
@@ -161,30 +160,56 @@ static enum rndis_status current_address(struct netvsp *nv, struct reader in,
 static enum rndis_status received(struct netvsp *nv, struct reader in,
 				  bytes *out)
 {
-	return put64(out, nv->rx_frames);
+	return put64(out, stats_frames(&nv->rx));
 }
 
 static enum rndis_status sent(struct netvsp *nv, struct reader in, bytes *out)
 {
-	return put64(out, nv->tx_frames);
+	return put64(out, stats_frames(&nv->tx));
 }
 
 static enum rndis_status bytes_received(struct netvsp *nv, struct reader in,
 					bytes *out)
 {
-	return put64(out, nv->rx_bytes);
+	return put64(out, stats_bytes(&nv->rx));
 }
 
 static enum rndis_status bytes_sent(struct netvsp *nv, struct reader in,
 				    bytes *out)
 {
-	return put64(out, nv->tx_bytes);
+	return put64(out, stats_bytes(&nv->tx));
 }
 
-static enum rndis_status errors_sent(struct netvsp *nv, struct reader in,
-				     bytes *out)
+static enum rndis_status statistics(struct netvsp *nv, struct reader in,
+				    bytes *out)
 {
-	return put64(out, nv->tx_errors);
+	struct ndis_statistics s;
+
+	stats_object(nv, &s);
+	return put(out, &s, sizeof(s));
+}
+
+static enum rndis_status get_groups(struct netvsp *nv, struct reader in,
+				    bytes *out)
+{
+	return put(out, nv->group, nv->groups * sizeof(nv->group[0]));
+}
+
+static enum rndis_status set_groups(struct netvsp *nv, struct reader in)
+{
+	if (in.left % sizeof(nv->group[0]))
+		return RNDIS_STATUS_INVALID_LENGTH;
+	if (in.left > sizeof(nv->group))
+		return RNDIS_STATUS_MULTICAST_FULL;
+	nv->groups = (unsigned)(in.left / sizeof(nv->group[0]));
+	reader_copy(&in, nv->group, in.left);
+	return RNDIS_STATUS_SUCCESS;
+}
+
+static enum rndis_status groups_max(struct netvsp *nv, struct reader in,
+				    bytes *out)
+{
+	return put32(out, GROUPS_MAX);
 }
 
 static enum rndis_status get_filter(struct netvsp *nv, struct reader in,
@@ -451,7 +476,7 @@ static const struct {
 	{ 0x00010104, zero, NULL },			/* media in use */
 	{ 0x00010105, frame_max, NULL },		/* maximum lookahead */
 	{ 0x00010106, frame_max, NULL },
-	{ 0x00010107, link_speed, NULL },
+	{ 0x00010107, speed, NULL },
 	{ 0x00010108, buffer_space, NULL },		/* transmit */
 	{ 0x00010109, buffer_space, NULL },		/* receive */
 	{ 0x0001010a, total_max, NULL },		/* transmit block */
@@ -474,16 +499,19 @@ static const struct {
 	{ 0x0001021b, NULL, set_parameter },
 	{ 0x00020101, sent, NULL },
 	{ 0x00020102, received, NULL },
-	{ 0x00020103, errors_sent, NULL },
 	{ 0x00020104, zero, NULL },			/* receive errors */
 	{ 0x00020105, zero, NULL },			/* no buffers */
+	{ 0x00020106, statistics, NULL },
+	{ 0x0002020d, zero, NULL },			/* bad checksums */
+	{ 0x0002020e, zero, NULL },			/* length of a queue */
 	{ 0x00020216, friendly_name, NULL },
 	{ 0x00020219, bytes_received, NULL },
 	{ 0x0002021a, bytes_sent, NULL },
+	{ 0x0002021b, zero, NULL },			/* discarded */
 	{ 0x01010101, permanent_address, NULL },
 	{ 0x01010102, current_address, NULL },
-	{ 0x01010103, NULL, ignore },			/* multicast list */
-	{ 0x01010104, zero, NULL },			/* and its size */
+	{ 0x01010103, get_groups, set_groups },
+	{ 0x01010104, groups_max, NULL },
 	{ 0x0101010a, get_encapsulation, set_encapsulation },
 	{ 0x01020101, zero, NULL },			/* alignment errors */
 	{ 0x01020102, zero, NULL },			/* one collision */
@@ -498,6 +526,7 @@ static enum rndis_status supported(struct netvsp *nv, struct reader in,
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(oids); i++)
 		put32(out, oids[i].oid);
+	stats_list(out);
 	return RNDIS_STATUS_SUCCESS;
 }
 
@@ -507,7 +536,8 @@ enum rndis_status oid_query(struct netvsp *nv, uint32_t oid, struct reader in,
 	for (size_t i = 0; i < G_N_ELEMENTS(oids); i++)
 		if (oids[i].oid == oid && oids[i].query)
 			return oids[i].query(nv, in, out);
-	return RNDIS_STATUS_NOT_SUPPORTED;
+	return stats_query(nv, oid, out) ? RNDIS_STATUS_SUCCESS :
+					   RNDIS_STATUS_NOT_SUPPORTED;
 }
 
 enum rndis_status oid_set(struct netvsp *nv, uint32_t oid, struct reader in)

@@ -76,6 +76,7 @@ static bool init(struct netvsp *nv, struct reader r)
 		c.status = RNDIS_STATUS_NOT_SUPPORTED;
 	else
 		nv->rndis = RNDIS_UP;
+	link_begin(nv);
 	send_message(nv, RNDIS_MSG_INIT | RNDIS_MSG_COMPLETION, &c, sizeof(c),
 		     NULL, 0);
 	return true;

@@ -236,20 +236,31 @@ static bool is_mine(const struct netvsp *nv, const uint8_t *mac)
 	       !memcmp(mac, nv->changed_mac, sizeof(nv->changed_mac));
 }
 
-static bool is_wanted(const struct netvsp *nv, const struct frame_header *h)
+/* A guest that never names its groups sorts them out by itself. */
+static bool is_member(const struct netvsp *nv, const uint8_t *group)
 {
-	static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
+	for (unsigned i = 0; i < nv->groups; i++)
+		if (!memcmp(nv->group[i], group, sizeof(nv->group[i])))
+			return true;
+	return !nv->groups;
+}
+
+static bool is_wanted(const struct netvsp *nv, const uint8_t *to)
+{
 	uint32_t filter = nv->filter;
 
 	if (filter & NDIS_PACKET_TYPE_PROMISCUOUS)
 		return true;
-	if (!memcmp(h->bytes, broadcast, sizeof(broadcast)))
+	switch (frame_cast(to)) {
+	case FRAME_BROADCAST:
 		return filter & NDIS_PACKET_TYPE_BROADCAST;
-	/* The guest sorts out by itself which groups it is in. */
-	if (h->bytes[0] & 1)
-		return filter & (NDIS_PACKET_TYPE_MULTICAST |
-				 NDIS_PACKET_TYPE_ALL_MULTICAST);
-	return filter & NDIS_PACKET_TYPE_DIRECTED && is_mine(nv, h->bytes);
+	case FRAME_MULTICAST:
+		return filter & NDIS_PACKET_TYPE_ALL_MULTICAST ||
+		       (filter & NDIS_PACKET_TYPE_MULTICAST &&
+			is_member(nv, to));
+	default:
+		return filter & NDIS_PACKET_TYPE_DIRECTED && is_mine(nv, to);
+	}
 }
 
 /* The first @count free buffers are where it may go. */
@@ -433,8 +444,7 @@ static bool deliver(struct netvsp *nv, struct rx_frame *f)
 		tell(f, RNDIS_PKTINFO_HASH, hash);
 	for (unsigned i = 0; i < parts; i++)
 		deliver_part(q, f, i, parts);
-	nv->rx_frames++;
-	nv->rx_bytes += f->net.len;
+	stats_count(&nv->rx, f->h.bytes, f->net.len);
 	return q->rx.count + f->most <= VMBUS_RANGES_MAX || rx_flush(q);
 }
 
@@ -451,7 +461,8 @@ static bool flush_all(struct netvsp *nv)
 /* The guest wants frames. */
 static bool is_listening(const struct netvsp *nv)
 {
-	return nv->recv.loan && nv->rndis == RNDIS_UP && nv->filter;
+	return nv->recv.loan && nv->rndis == RNDIS_UP && nv->filter &&
+	       !nv->unplugged;
 }
 
 /* What comes while nobody listens is not kept for later. */
@@ -483,7 +494,7 @@ static bool receive(struct netvsp *nv)
 	f->h.len = MIN(f->net.len, FRAME_HEADER_MAX);
 	frame_read(f->iov, f->net.iovcnt, 0, f->h.bytes, f->h.len);
 	frame_parse(&f->h);
-	if (f->h.len < ETH_ADDRESSES + 2 || !is_wanted(nv, &f->h))
+	if (f->h.len < ETH_ADDRESSES + 2 || !is_wanted(nv, f->h.bytes))
 		return true;
 	checksum(nv, f);
 	strip_tag(nv, f);

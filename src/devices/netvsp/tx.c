@@ -292,10 +292,9 @@ static bool add_frame(struct queue *q, const struct wishes *w,
 	}
 	f->iovcnt = n;
 	f->len = frame_size(iov, n);
+	frame_read(iov, n, 0, tx->to[tx->frames], sizeof(tx->to[0]));
 	tx->iovs += (unsigned)n;
 	tx->frames++;
-	q->nv->tx_frames++;
-	q->nv->tx_bytes += f->len;
 	return true;
 }
 
@@ -405,19 +404,30 @@ static void set_blocked(struct queue *q, bool blocked)
 	vmbus_channel_set_busy(q->ch, blocked);
 }
 
+static void hand_over(struct queue *q)
+{
+	struct tx *tx = &q->tx;
+	unsigned end = tx->sent;
+
+	if (tx->sent < tx->frames && !q->nv->unplugged)
+		end += net_send(q->nv->nb, tx->frame + tx->sent,
+				tx->frames - tx->sent);
+	for (; tx->sent < end; tx->sent++)
+		stats_count(&q->nv->tx, tx->to[tx->sent],
+			    tx->frame[tx->sent].len);
+}
+
 bool tx_flush(struct queue *q)
 {
 	struct tx *tx = &q->tx;
 
-	if (tx->sent < tx->frames)
-		tx->sent += net_send(q->nv->nb, tx->frame + tx->sent,
-				     tx->frames - tx->sent);
-	if (tx->sent < tx->frames && !tx->shedding) {
+	hand_over(q);
+	if (tx->sent < tx->frames && !tx->shedding && !q->nv->unplugged) {
 		set_blocked(q, true);
 		return false;
 	}
-	if (tx->frames)
-		tx->shedding = tx->sent < tx->frames;
+	if (tx->frames && tx->sent == tx->frames)
+		tx->shedding = false;
 	q->nv->tx_lost += tx->frames - tx->sent;
 	pay(q);
 	set_blocked(q, false);

@@ -9,6 +9,7 @@
 
 #define OID_FRAME_SIZE		0x00010106
 #define OID_FILTER		0x0001010e
+#define OID_GROUPS		0x01010103
 #define OID_RSS			0x00010204
 #define OID_PARAMETER		0x0001021b
 #define OID_MAC			0x01010102
@@ -509,22 +510,111 @@ static void answers_wait_for_buffers_in_bounds(void **state)
 	assert_int_equal(got, RX_CONTROL_BUFFERS + RESPONSES_MAX);
 }
 
-static void the_cables_state_is_indicated(void **state)
+static uint64_t now = 1;
+
+static uint64_t fake_clock(void)
+{
+	return now;
+}
+
+static void set_cable(struct netvsc *c, bool up)
+{
+	c->cable->net.link_up = up;
+	c->cable->net.user.link(c->cable->net.user.user, up);
+}
+
+/* The @count statuses of @want have been indicated, and no more. */
+static void assert_indicated(struct netvsc *c, const uint32_t *want,
+			     unsigned count)
+{
+	struct fake_transfer *t;
+	unsigned i;
+
+	for (i = 0; (t = fake_transfer(c->ch[0])); i++) {
+		const uint8_t *at = c->ram + t->t.ranges[0].byte_offset;
+		struct rndis_message_header h;
+		struct rndis_indicate in;
+		uint32_t speed;
+
+		memcpy(&h, at, sizeof(h));
+		memcpy(&in, at + sizeof(h), sizeof(in));
+		memcpy(&speed, at + sizeof(h) + sizeof(in), sizeof(speed));
+		assert_int_equal(h.msg_type, RNDIS_MSG_INDICATE);
+		assert_true(i < count);
+		assert_int_equal(in.status, want[i]);
+		if (in.status == RNDIS_STATUS_LINK_SPEED_CHANGE)
+			assert_int_equal(speed, 100000000);
+		fake_complete(c->ch[0], t->t.trans_id);
+		g_free(t);
+	}
+	assert_int_equal(i, count);
+	fake_kick(c->ch[0]);
+}
+
+static const uint32_t is_down[] = { RNDIS_STATUS_MEDIA_DISCONNECT };
+static const uint32_t is_up[] = { RNDIS_STATUS_LINK_SPEED_CHANGE,
+				  RNDIS_STATUS_MEDIA_CONNECT };
+static const uint32_t is_other[] = { RNDIS_STATUS_LINK_SPEED_CHANGE,
+				     RNDIS_STATUS_NETWORK_CHANGE };
+
+static void pass(struct netvsc *c, uint64_t ns)
+{
+	now += ns;
+	loop_turn(c->loop, false);
+}
+
+static void a_link_is_indicated_and_then_not_for_two_seconds(void **state)
 {
 	struct netvsc *c = *state;
-	struct rndis_message_header h;
-	struct rndis_indicate in;
-	struct fake_transfer *t;
 
-	c->cable->net.user.link(c->cable->net.user.user, false);
-	t = fake_transfer(c->ch[0]);
-	assert_non_null(t);
-	memcpy(&h, c->ram + t->t.ranges[0].byte_offset, sizeof(h));
-	memcpy(&in, c->ram + t->t.ranges[0].byte_offset + sizeof(h),
-	       sizeof(in));
-	assert_int_equal(h.msg_type, RNDIS_MSG_INDICATE);
-	assert_int_equal(in.status, RNDIS_STATUS_MEDIA_DISCONNECT);
-	g_free(t);
+	loop_set_clock(c->loop, fake_clock);
+	set_cable(c, false);
+	assert_indicated(c, is_down, 1);
+	set_cable(c, true);
+	pass(c, 1999999999);
+	assert_indicated(c, NULL, 0);
+	pass(c, 1);
+	assert_indicated(c, is_up, 2);
+	/* What is as it was told is no news; ... */
+	set_cable(c, true);
+	pass(c, 2000000000);
+	assert_indicated(c, NULL, 0);
+	set_cable(c, false);
+	assert_indicated(c, is_down, 1);
+	set_cable(c, true);
+	set_cable(c, false);
+	pass(c, 2000000000);
+	assert_indicated(c, NULL, 0);
+	/* ... but what was away may be something else. */
+	set_cable(c, true);
+	assert_indicated(c, is_up, 2);
+	set_cable(c, false);
+	set_cable(c, true);
+	pass(c, 2000000000);
+	assert_indicated(c, is_other, 2);
+}
+
+static void a_driver_that_begins_asks_for_the_link(void **state)
+{
+	struct netvsc *c = *state;
+
+	c->cable->net.link_up = false;
+	netvsc_start(c, NVSP_PROTOCOL_VERSION_61, 1514, 0);
+	set_cable(c, false);
+	assert_indicated(c, NULL, 0);
+	set_cable(c, true);
+	assert_indicated(c, is_up, 2);
+}
+
+static bool is_connected(struct netvsc *c)
+{
+	g_autoptr(GByteArray) b = g_byte_array_new();
+	uint32_t not;
+
+	assert_int_equal(netvsc_query(c, 0x00010114, NULL, 0, b),
+			 RNDIS_STATUS_SUCCESS);
+	memcpy(&not, b->data, sizeof(not));
+	return !not;
 }
 
 /*
@@ -737,13 +827,6 @@ static void a_full_cable_holds_the_ring_up(void **state)
 		g_free(net_mem_sent(c->cable));
 	}
 	assert_int_equal(c->ch[0]->packets.length, 0);
-}
-
-static uint64_t now = 1;
-
-static uint64_t fake_clock(void)
-{
-	return now;
 }
 
 /* Whatever the peer does, a guest is not held up by it for ever. */
@@ -1237,6 +1320,144 @@ static void what_comes_while_there_is_no_driver_is_not_for_later(void **state)
 	assert_int_equal(c->cable->incoming.length, 0);
 }
 
+static void no_frame_passes_a_cable_that_is_out(void **state)
+{
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 10);
+	g_autoptr(GPtrArray) all = NULL;
+
+	c->cable->room = 0;
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_NONE);
+	c->cable->room = 100;
+	netvsp_set_link(c->nv, false);
+	assert_false(c->ch[0]->busy);
+	g_free(fake_answer(c->ch[0]));
+	assert_indicated(c, is_down, 1);
+	assert_false(is_connected(c));
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
+	assert_null(net_mem_sent(c->cable));
+	assert_int_equal(c->nv->tx_lost, 2);
+	come(c, f, NULL);
+	assert_int_equal(c->ch[0]->transfers.length, 0);
+	/* Nor by what happens at its other end. */
+	set_cable(c, false);
+	set_cable(c, true);
+	assert_false(is_connected(c));
+	netvsp_set_link(c->nv, true);
+	assert_true(is_connected(c));
+	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
+	g_free(net_mem_sent(c->cable));
+	come(c, f, NULL);
+	all = netvsc_received(c, 0);
+	assert_int_equal(all->len, 1);
+}
+
+static void groups_that_were_named_are_received(void **state)
+{
+	static const uint8_t groups[GROUPS_MAX + 1][6] = {
+		{ 1, 0, 0x5e, 0, 0, 1 }, { 0x33, 0x33, 0, 0, 0, 1 },
+	};
+	static const struct { uint32_t filter; bool in, out; } cases[] = {
+		{ NDIS_PACKET_TYPE_MULTICAST, 1, 0 },
+		{ NDIS_PACKET_TYPE_ALL_MULTICAST, 1, 1 },
+		{ NDIS_PACKET_TYPE_DIRECTED, 0, 0 },
+	};
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 10);
+	g_autoptr(GByteArray) b = g_byte_array_new();
+
+	assert_int_equal(netvsc_set(c, OID_GROUPS, groups, 7),
+			 RNDIS_STATUS_INVALID_LENGTH);
+	assert_int_equal(netvsc_set(c, OID_GROUPS, groups, sizeof(groups)),
+			 RNDIS_STATUS_MULTICAST_FULL);
+	assert_int_equal(netvsc_set(c, OID_GROUPS, groups,
+				    sizeof(groups) - 6),
+			 RNDIS_STATUS_SUCCESS);
+	assert_int_equal(netvsc_set(c, OID_GROUPS, groups, 12),
+			 RNDIS_STATUS_SUCCESS);
+	netvsc_query(c, OID_GROUPS, NULL, 0, b);
+	assert_int_equal(b->len, 12);
+	assert_memory_equal(b->data, groups, 12);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		netvsc_set(c, OID_FILTER, &cases[i].filter, 4);
+		for (unsigned k = 0; k < 3; k++) {
+			GPtrArray *all;
+
+			memcpy(f->bytes, k < 2 ? groups[k] :
+					 (const uint8_t *)"\1\0\x5e\0\0\2", 6);
+			come(c, f, NULL);
+			all = netvsc_received(c, 0);
+			assert_int_equal(all->len, k < 2 ? cases[i].in :
+							   cases[i].out);
+			g_ptr_array_unref(all);
+		}
+	}
+}
+
+static uint64_t counter(struct netvsc *c, uint32_t oid)
+{
+	g_autoptr(GByteArray) b = g_byte_array_new();
+	uint64_t value;
+
+	assert_int_equal(netvsc_query(c, oid, NULL, 0, b),
+			 RNDIS_STATUS_SUCCESS);
+	assert_int_equal(b->len, sizeof(value));
+	memcpy(&value, b->data, sizeof(value));
+	return value;
+}
+
+static void frames_are_counted_by_who_they_are_for(void **state)
+{
+	static const char *const to[] = {
+		"\x02\x01\x02\x03\x04\x05", "\x01\x00\x5e\x00\x00\x01",
+		"\xff\xff\xff\xff\xff\xff",
+	};
+	struct netvsc *c = *state;
+	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 10);
+	g_autoptr(GByteArray) b = g_byte_array_new();
+	struct ndis_statistics s;
+
+	for (unsigned k = 0; k < 3; k++) {
+		memcpy(f->bytes, to[k], 6);
+		for (unsigned i = 0; i <= k; i++) {
+			send_frame(c, f, NULL, 0);
+			g_free(net_mem_sent(c->cable));
+		}
+		for (unsigned i = 0; i <= k + 3; i++)
+			come(c, f, NULL);
+		g_ptr_array_unref(netvsc_received(c, 0));
+	}
+	c->cable->room = 0;
+	netvsp_set_link(c->nv, false);
+	send_frame(c, f, NULL, 0);
+	netvsp_set_link(c->nv, true);
+	assert_indicated(c, is_down, 1);
+	for (unsigned k = 0; k < 3; k++) {
+		assert_int_equal(counter(c, 0x00020201 + 2 * k),
+				 (k + 1) * f->len);
+		assert_int_equal(counter(c, 0x00020202 + 2 * k), k + 1);
+		assert_int_equal(counter(c, 0x00020207 + 2 * k),
+				 (k + 4) * f->len);
+		assert_int_equal(counter(c, 0x00020208 + 2 * k), k + 4);
+	}
+	assert_int_equal(counter(c, 0x00020101), 6);
+	assert_int_equal(counter(c, 0x00020102), 15);
+	assert_int_equal(counter(c, 0x0002021c), 1);
+	netvsc_query(c, 0x00020106, NULL, 0, b);
+	assert_int_equal(b->len, sizeof(s));
+	memcpy(&s, b->data, sizeof(s));
+	assert_int_equal(s.header.size, sizeof(s));
+	assert_int_equal(s.in_bytes, 15 * f->len);
+	assert_int_equal(s.out_bytes, 6 * f->len);
+	assert_int_equal(s.out_discards, 1);
+	for (unsigned k = 0; k < 3; k++) {
+		assert_int_equal(s.in_frames[k], k + 4);
+		assert_int_equal(s.out_frames[k], k + 1);
+		assert_int_equal(s.in_bytes_by_cast[k], (k + 4) * f->len);
+		assert_int_equal(s.out_bytes_by_cast[k], (k + 1) * f->len);
+	}
+}
+
 static void set_rsc(struct netvsc *c, bool on)
 {
 	const uint8_t s = on ? NDIS_OFFLOAD_ON : NDIS_OFFLOAD_OFF;
@@ -1582,7 +1803,26 @@ static void a_new_driver_begins_anew(void **state)
 	assert_false(c->nv->capabilities);
 }
 
-/* As if for another MTU: nobody says again what the address is. */
+static void the_cable_learns_that_a_driver_has_gone(void **state)
+{
+	struct netvsc *c = *state;
+
+	open_subchannels(c, 1);
+	g_free(fake_answer(c->ch[0]));
+	fake_close(c->ch[1]);
+	assert_int_equal(c->cable->forgotten, 0);
+	fake_close(c->ch[0]);
+	assert_int_equal(c->cable->forgotten, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_free(c->ch[i]);
+		c->ch[i] = NULL;
+	}
+}
+
+/*
+ * As Linux does for another MTU (netvsc_detach(), netvsc_attach()): it asks
+ * for the address again, keeps its own and does not say so.
+ */
 static void a_changed_address_outlives_its_channels(void **state)
 {
 	static const uint8_t mine[6] = { 2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee };
@@ -1635,7 +1875,8 @@ int main(void)
 		STARTED(information_lies_inside_its_message),
 		STARTED(a_keepalive_and_a_reset_are_answered),
 		STARTED(answers_wait_for_buffers_in_bounds),
-		STARTED(the_cables_state_is_indicated),
+		STARTED(a_link_is_indicated_and_then_not_for_two_seconds),
+		TEST(a_driver_that_begins_asks_for_the_link),
 		STARTED(a_plain_frame_goes_out_as_it_is),
 		STARTED(a_checksum_is_left_to_the_cable),
 		STARTED(a_large_frame_leaves_with_what_cutting_it_needs),
@@ -1657,6 +1898,9 @@ int main(void)
 		STARTED(a_guest_that_checks_itself_is_told_nothing),
 		STARTED(a_tag_comes_beside_the_frame),
 		STARTED(the_filter_decides),
+		STARTED(no_frame_passes_a_cable_that_is_out),
+		STARTED(groups_that_were_named_are_received),
+		STARTED(frames_are_counted_by_who_they_are_for),
 		STARTED(what_comes_while_nobody_listens_is_not_for_later),
 		STARTED(what_comes_while_there_is_no_driver_is_not_for_later),
 		STARTED(a_large_frame_comes_in_parts_of_one_packet),
@@ -1671,6 +1915,7 @@ int main(void)
 		STARTED(rss_settings_that_make_no_sense_are_refused),
 		STARTED(each_channel_sends),
 		STARTED(a_new_driver_begins_anew),
+		STARTED(the_cable_learns_that_a_driver_has_gone),
 		STARTED(a_changed_address_outlives_its_channels),
 	};
 
