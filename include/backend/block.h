@@ -49,6 +49,12 @@ struct block_backend_ops {
 	 * after its last.  NULL: nothing can be built upon this backend.
 	 */
 	int (*perform)(struct block_backend *bb, struct block_request *rq);
+	/*
+	 * Whoever made the requests under way has no time for them: let those
+	 * that wait here by a rule of ours go on.  None is done() from inside.
+	 * NULL: none ever waits.
+	 */
+	void (*hurry)(struct block_backend *bb);
 	/* Free it.  No request is in flight. */
 	void (*close)(struct block_backend *bb);
 };
@@ -72,6 +78,12 @@ static inline void block_submit(struct block_backend *bb,
 				struct block_request *rq)
 {
 	bb->ops->submit(bb, rq);
+}
+
+static inline void block_hurry(struct block_backend *bb)
+{
+	if (bb->ops->hurry)
+		bb->ops->hurry(bb);
 }
 
 static inline void block_close(struct block_backend *bb)

@@ -16,6 +16,7 @@
 #define MEMORY_MIN	(2 * MIB)
 #define MEMORY_MAX	(UINT64_C(1) << 40)
 #define CPUS_DEFAULT	4u
+#define BPS_MIN		(64 * 1024u)
 #define DISK_AUTO	UINT_MAX	/* controller and LUN not given */
 
 bool usage(GError **error, const char *what, const char *why,
@@ -287,6 +288,16 @@ static bool set_disk_ephemeral(struct disk_options *d, const char *value)
 	       d->ephemeral_max >= MIB;
 }
 
+static bool parse_rate(const char *text, uint64_t *rate)
+{
+	unsigned n;
+
+	if (!parse_count(text, UINT_MAX, &n) || !n)
+		return false;
+	*rate = n;
+	return true;
+}
+
 char *keyed_parse(const struct keyed *k, const char *value, void *to,
 		  GError **error)
 {
@@ -321,6 +332,10 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 		       !strcmp(value, "auto");
 	if (!strcmp(key, "ephemeral"))
 		return set_disk_ephemeral(d, value);
+	if (!strcmp(key, "iops"))
+		return parse_rate(value, &d->iops);
+	if (!strcmp(key, "bps"))
+		return options_parse_size(value, &d->bps) && d->bps >= BPS_MIN;
 	if (!strcmp(key, "serial")) {
 		for (const char *p = value; *p; p++)
 			if (!g_ascii_isgraph(*p))
@@ -345,13 +360,14 @@ static void disk_free(void *p)
 static bool set_disk(struct options *o, const char *value, GError **error)
 {
 	static const char *const keys[] = { "ro", "format", "direct",
-					    "ephemeral", "serial",
-					    "controller", "lun", NULL };
+					    "ephemeral", "iops", "bps",
+					    "serial", "controller", "lun",
+					    NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
 		.advice = "ro=on|off format=auto|raw direct=on|off "
-			  "ephemeral=on|off|SIZE serial=TEXT "
-			  "controller=0-3 lun=0-63",
+			  "ephemeral=on|off|SIZE iops=N bps=SIZE (64K or more) "
+			  "serial=TEXT controller=0-3 lun=0-63",
 	};
 	struct disk_options *d = g_new0(struct disk_options, 1);
 
@@ -384,6 +400,7 @@ static const struct option {
 	{ 0, "disk", "FILE[,KEY=VALUE...]",
 	  "disk image (raw, VHD, VHDX, ISO) or device; may be repeated\n"
 	  "ro=on, format=raw, direct=off, ephemeral=on|SIZE,\n"
+	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
 	  "serial=TEXT, controller=0-3, lun=0-63", set_disk },
 	{ 'x', "ephemeral", NULL,
 	  "leave all disks as they are: what the guest writes is forgotten",

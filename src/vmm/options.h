@@ -40,6 +40,7 @@ struct disk_options {
 	bool direct;		/* O_DIRECT where possible */
 	bool ephemeral;		/* what is written is forgotten */
 	uint64_t ephemeral_max;	/* bytes of it; 0: no limit */
+	uint64_t iops, bps;	/* requests and bytes in a second; 0: no limit */
 	unsigned controller;
 	unsigned lun;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "backends/block_limit.h"
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
 #include "devices/storvsp/storvsp.h"
@@ -66,14 +67,26 @@ static struct block_backend *open_backend(struct loop *loop,
 	return block_overlay_open(loop, bb, d->ephemeral_max, error);
 }
 
+/* What is asked for goes around what the file has become. */
+static struct block_backend *limit(struct loop *loop,
+				   const struct disk_options *d,
+				   struct block_backend *bb)
+{
+	const struct block_limits limits = { .ops = d->iops, .bytes = d->bps };
+
+	return bb && (d->iops || d->bps) ? block_limit_new(loop, bb, &limits) :
+					   bb;
+}
+
 static bool open_disk(struct controller *c, const struct disk_options *d,
 		      bool ephemeral, GError **error)
 {
 	const struct scsi_identity id = identity_of(d);
+	struct loop *loop = iothread_loop(c->io);
 	struct block_backend *bb;
 
-	bb = open_backend(iothread_loop(c->io), d, ephemeral || d->ephemeral,
-			  error);
+	bb = open_backend(loop, d, ephemeral || d->ephemeral, error);
+	bb = limit(loop, d, bb);
 	if (!bb)
 		return false;
 	/* options_parse() has kept places apart and in range. */

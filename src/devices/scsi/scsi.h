@@ -66,5 +66,7 @@ struct scsi_lun *scsi_disk_new(struct block_backend *bb,
 void scsi_lun_free(struct scsi_lun *lun);
 
 void scsi_submit(struct scsi_lun *lun, struct scsi_request *rq);
+/* Its requests are wanted no more: none waits for what only time brings. */
+void scsi_lun_hurry(struct scsi_lun *lun);
 
 #endif

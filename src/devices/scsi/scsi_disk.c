@@ -339,6 +339,11 @@ struct scsi_lun *scsi_disk_new(struct block_backend *bb,
 	return lun;
 }
 
+void scsi_lun_hurry(struct scsi_lun *lun)
+{
+	block_hurry(lun->bb);
+}
+
 void scsi_lun_free(struct scsi_lun *lun)
 {
 	if (!lun)

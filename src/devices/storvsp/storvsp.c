@@ -516,8 +516,13 @@ static void storvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 	struct storvsp_channel *sc = vmbus_channel_data(ch);
 
 	sc->closing = true;
-	if (!sc->in_flight)
+	if (!sc->in_flight) {
 		channel_finish(sc);
+		return;
+	}
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		if (sc->sv->lun[i])
+			scsi_lun_hurry(sc->sv->lun[i]);
 }
 
 static const struct vmbus_device_ops storvsp_ops = {

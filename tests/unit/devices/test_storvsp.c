@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/block_error.h"
+#include "backends/block_limit.h"
 #include "backends/block_mem.h"
 #include "devices/storvsp/storvsp.h"
 #include "devices/storvsp/storvsp_proto.h"
@@ -749,6 +750,32 @@ static void closing_waits_for_requests_under_way(void **state)
 	assert_int_equal(block_mem_count(t.mem, BLOCK_READ), 3);
 }
 
+static void closing_does_not_wait_for_a_slow_disk(void **state)
+{
+	const struct block_limits limits = { .ops = 1 };
+	const struct scsi_identity id = { .serial = "slow" };
+	struct block_backend *mem = block_mem_new(t.loop, DISK_SIZE, 512);
+	struct vstor_packet p = srb(READ10("\x01"), READ_TYPE, 512);
+
+	storvsp_attach(t.sv, 2,
+		       scsi_disk_new(block_limit_new(t.loop, mem, &limits),
+				     &id, STORVSP_TRANSFER_MAX));
+	p.vm_srb.lun = 2;
+	set_range(512, 0, 1);
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
+		send_srb(t.ch, 1 + i, &p);
+	fake_kick(t.ch);
+	settle();
+	assert_int_equal(g_queue_get_length(&t.ch->answers), 1);
+	fake_close(t.ch);
+	settle();
+	assert_true(t.ch->closed);
+	assert_int_equal(block_mem_count(mem, BLOCK_READ), QUEUE_DEPTH);
+	g_queue_clear_full(&t.ch->answers, g_free);
+	fake_free(t.ch);
+	t.ch = fake_open(storvsp_device(t.sv), 0);
+}
+
 static void an_idle_channel_closes_at_once(void **state)
 {
 	fake_close(t.ch);
@@ -794,6 +821,7 @@ int main(void)
 		READY(requests_under_way_do_not_share_their_pages),
 		READY(nothing_that_fails_leaks_from_the_pool),
 		READY(closing_waits_for_requests_under_way),
+		READY(closing_does_not_wait_for_a_slow_disk),
 		READY(an_idle_channel_closes_at_once),
 		FRESH(disks_have_their_places),
 	};

@@ -225,6 +225,28 @@ static void disks_may_be_ephemeral(void **state)
 	assert_true(o->ephemeral);
 }
 
+static void disks_may_be_slow(void **state)
+{
+	autoptr(options) o = parse("kvmbus run --kernel k --disk a "
+				   "--disk b,iops=1,bps=64K "
+				   "--disk c,iops=4294967295,bps=50M", NULL);
+	static const struct { uint64_t iops, bps; } want[] = {
+		{ 0, 0 }, { 1, 64 << 10 }, { UINT32_MAX, 50 << 20 },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(want); i++) {
+		const struct disk_options *d = o->disks->pdata[i];
+
+		assert_int_equal(d->iops, want[i].iops);
+		assert_int_equal(d->bps, want[i].bps);
+	}
+	refused("kvmbus run --kernel k --disk a,iops=0", "iops=0");
+	refused("kvmbus run --kernel k --disk a,iops=4294967296", "iops=");
+	refused("kvmbus run --kernel k --disk a,iops=1K", "iops=1K");
+	refused("kvmbus run --kernel k --disk a,bps=63K", "bps=63K");
+	refused("kvmbus run --kernel k --disk a,bps=1000000", "bps=1000000");
+}
+
 static void other_commands_are_known(void **state)
 {
 	static const struct { const char *line; enum command command; } c[] = {
@@ -258,6 +280,7 @@ int main(void)
 		cmocka_unit_test(a_disk_says_what_is_wrong_with_it),
 		cmocka_unit_test(disks_may_be_ephemeral),
 		cmocka_unit_test(a_file_name_may_hold_commas),
+		cmocka_unit_test(disks_may_be_slow),
 		cmocka_unit_test(other_commands_are_known),
 	};
 
