@@ -104,24 +104,28 @@ static bool is_among6(const uint8_t *addr, const struct prefix6 *list, size_t n)
 	return false;
 }
 
-static bool may_reach4(const uint8_t *addr, bool metadata)
+static enum nat_verdict judge4(const uint8_t *addr, bool metadata)
 {
-	return !is_among4(addr, never4, G_N_ELEMENTS(never4)) &&
-	       (metadata ||
-		!is_among4(addr, metadata4, G_N_ELEMENTS(metadata4)));
+	if (is_among4(addr, never4, G_N_ELEMENTS(never4)))
+		return NAT_DROP;
+	return metadata ||
+	       !is_among4(addr, metadata4, G_N_ELEMENTS(metadata4)) ?
+		       NAT_PASS : NAT_REFUSE;
 }
 
-static bool may_reach6(const uint8_t *addr, bool metadata)
+static enum nat_verdict judge6(const uint8_t *addr, bool metadata)
 {
+	enum nat_verdict verdict = NAT_PASS;
+
 	if (is_among6(addr, never6, G_N_ELEMENTS(never6)))
-		return false;
+		return NAT_DROP;
 	for (size_t i = 0; i < G_N_ELEMENTS(embedded4); i++)
 		if (has_prefix(addr, embedded4[i].prefix.addr,
-			       embedded4[i].prefix.bits) &&
-		    !may_reach4(addr + embedded4[i].at, metadata))
-			return false;
-	return metadata ||
-	       !is_among6(addr, metadata6, G_N_ELEMENTS(metadata6));
+			       embedded4[i].prefix.bits))
+			verdict = judge4(addr + embedded4[i].at, metadata);
+	if (!metadata && is_among6(addr, metadata6, G_N_ELEMENTS(metadata6)))
+		return NAT_REFUSE;
+	return verdict;
 }
 
 /* The header of the transport is there, and says no more than is there. */
@@ -154,8 +158,8 @@ static unsigned udp_port(const uint8_t *l4, const struct nat_packet *p)
 }
 
 /* Options, with which a packet names a way of its own, and fragments: no. */
-static bool filter_ip4(const uint8_t *frame, size_t len, bool metadata,
-		       struct nat_packet *p)
+static enum nat_verdict filter_ip4(const uint8_t *frame, size_t len,
+				   bool metadata, struct nat_packet *p)
 {
 	const uint8_t *ip = frame + ETH_LEN, *l4 = ip + IP4_LEN;
 	size_t left = len - ETH_LEN;
@@ -163,33 +167,33 @@ static bool filter_ip4(const uint8_t *frame, size_t len, bool metadata,
 
 	if (left < IP4_LEN || ip[0] != 0x45 || get16(ip + 2) < IP4_LEN ||
 	    get16(ip + 2) > left || (get16(ip + 6) & 0x3fff) || !ip[8])
-		return false;
+		return NAT_DROP;
 	p->protocol = ip[9];
 	p->l4 = p->l3 + IP4_LEN;
 	p->l4_len = get16(ip + 2) - IP4_LEN;
 	if (!l4_is_whole(l4, p))
-		return false;
+		return NAT_DROP;
 	port = udp_port(l4, p);
 	if (port == PORT_BOOTP && !memcmp(ip + 16, broadcast4, 4))
-		return true;
-	return port != PORT_TFTP && may_reach4(ip + 16, metadata);
+		return NAT_PASS;
+	return port == PORT_TFTP ? NAT_DROP : judge4(ip + 16, metadata);
 }
 
-static bool filter_icmp6(const uint8_t *ip, uint8_t type)
+static enum nat_verdict filter_icmp6(const uint8_t *ip, uint8_t type)
 {
 	if (type == ND_ROUTER_SOLICIT || type == ND_NEIGHBOR_SOLICIT ||
 	    type == ND_NEIGHBOR_ADVERT)
-		return true;
+		return NAT_PASS;
 	if (type != ICMP6_ECHO_REQUEST)
-		return false;
+		return NAT_DROP;
 	for (size_t i = 0; i < G_N_ELEMENTS(pingable6); i++)
 		if (!memcmp(ip + 24, pingable6[i], 16))
-			return true;
-	return false;
+			return NAT_PASS;
+	return judge6(ip + 24, true) == NAT_DROP ? NAT_DROP : NAT_REFUSE;
 }
 
-static bool filter_ip6(const uint8_t *frame, size_t len, bool metadata,
-		       struct nat_packet *p)
+static enum nat_verdict filter_ip6(const uint8_t *frame, size_t len,
+				   bool metadata, struct nat_packet *p)
 {
 	const uint8_t *ip = frame + ETH_LEN, *l4 = ip + IP6_LEN;
 	size_t left = len - ETH_LEN;
@@ -197,29 +201,29 @@ static bool filter_ip6(const uint8_t *frame, size_t len, bool metadata,
 
 	if (left < IP6_LEN || ip[0] >> 4 != 6 ||
 	    get16(ip + 4) > left - IP6_LEN || !ip[7])
-		return false;
+		return NAT_DROP;
 	p->protocol = ip[6];
 	p->l4 = p->l3 + IP6_LEN;
 	p->l4_len = get16(ip + 4);
 	if (!l4_is_whole(l4, p))
-		return false;
+		return NAT_DROP;
 	if (p->protocol == IPPROTO_ICMPV6)
 		return filter_icmp6(ip, l4[0]);
 	port = udp_port(l4, p);
 	if (port == PORT_DHCP6 && !memcmp(ip + 24, dhcp_group6, 16))
-		return true;
-	return port != PORT_TFTP && may_reach6(ip + 24, metadata);
+		return NAT_PASS;
+	return port == PORT_TFTP ? NAT_DROP : judge6(ip + 24, metadata);
 }
 
-bool nat_filter(const uint8_t *frame, size_t len, bool metadata,
-		struct nat_packet *packet)
+enum nat_verdict nat_filter(const uint8_t *frame, size_t len, bool metadata,
+			    struct nat_packet *packet)
 {
 	*packet = (struct nat_packet){ .l3 = ETH_LEN };
 	if (len < ETH_LEN)
-		return false;
+		return NAT_DROP;
 	switch (get16(frame + 12)) {
 	case ETHERTYPE_ARP:
-		return len >= ETH_LEN + ARP_LEN;
+		return len >= ETH_LEN + ARP_LEN ? NAT_PASS : NAT_DROP;
 	case ETHERTYPE_IP4:
 		packet->ip = true;
 		return filter_ip4(frame, len, metadata, packet);
@@ -227,7 +231,7 @@ bool nat_filter(const uint8_t *frame, size_t len, bool metadata,
 		packet->ip = packet->ip6 = true;
 		return filter_ip6(frame, len, metadata, packet);
 	default:
-		return false;
+		return NAT_DROP;
 	}
 }
 
@@ -249,17 +253,31 @@ static void put_checksum(uint8_t *field, uint64_t sum)
 	field[1] = (uint8_t)~sum;
 }
 
+static size_t checksum_at(uint8_t protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+		return 6;
+	default:
+		return 2;
+	}
+}
+
 static void finish_l4(uint8_t *frame, const struct nat_packet *p)
 {
 	uint8_t *l4 = frame + p->l4;
 	bool udp = p->protocol == IPPROTO_UDP;
-	uint8_t *field = l4 + (udp ? 6 : 16);
+	uint8_t *field = l4 + checksum_at(p->protocol);
 	size_t len = udp ? get16(l4 + 4) : p->l4_len;
 	const uint8_t *addresses = frame + p->l3 + (p->ip6 ? 8 : 12);
+	uint64_t sum = 0;
 
 	field[0] = field[1] = 0;
-	put_checksum(field, sum16(addresses, p->ip6 ? 32 : 8) + p->protocol +
-				    len + sum16(l4, len));
+	if (p->protocol != IPPROTO_ICMP)
+		sum = sum16(addresses, p->ip6 ? 32 : 8) + p->protocol + len;
+	put_checksum(field, sum + sum16(l4, len));
 	if (udp && !get16(field))	/* that would mean that there is none */
 		field[0] = field[1] = 0xff;
 }
@@ -268,8 +286,7 @@ void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet)
 {
 	uint8_t *ip = frame + packet->l3;
 
-	if (!packet->ip || (packet->protocol != IPPROTO_TCP &&
-			    packet->protocol != IPPROTO_UDP))
+	if (!packet->ip)
 		return;
 	finish_l4(frame, packet);
 	if (packet->ip6)

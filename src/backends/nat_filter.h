@@ -22,16 +22,22 @@ struct nat_packet {
 	size_t l4_len;		/* bytes, with the header */
 };
 
-/*
- * Whether @frame may pass; if so, what it is.  @metadata: what the host's
- * cloud tells its machines may be asked for.
- */
-bool nat_filter(const uint8_t *frame, size_t len, bool metadata,
-		struct nat_packet *packet);
+enum nat_verdict {
+	NAT_DROP,	/* it makes no sense, or nobody may hear of it */
+	NAT_REFUSE,	/* the guest has no business there, and may know */
+	NAT_PASS,
+};
 
 /*
- * Compute the checksums of TCP or UDP and of IPv4, whatever @frame has there.
- * Nothing is done to other packets.
+ * Whether @frame may pass; unless it is dropped, what it is.  @metadata: what
+ * the host's cloud tells its machines may be asked for.
+ */
+enum nat_verdict nat_filter(const uint8_t *frame, size_t len, bool metadata,
+			    struct nat_packet *packet);
+
+/*
+ * Compute the checksums of the transport and of IPv4, whatever @frame has
+ * there.
  */
 void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet);
 

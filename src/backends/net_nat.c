@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/if_ether.h>
 #include <poll.h>
 #include <pthread.h>
 #include <slirp/libslirp.h>
@@ -10,9 +11,11 @@
 #include "backends/nat_network.h"
 #include "backends/nat_port.h"
 #include "backends/nat_probe.h"
+#include "backends/nat_refuse.h"
 #include "backends/nat_sockets.h"
 #include "backends/net_nat.h"
 #include "backends/net_queue.h"
+#include "backends/net_segment.h"
 #include "core/error.h"
 #include "core/trace.h"
 #include "core/util.h"
@@ -25,6 +28,9 @@
 #define QUEUE_SIZE	(4u << 20)
 /* A guest's connections and flows, so that some descriptors are left. */
 #define SOCKETS_MAX	4096
+/* What is forbidden is refused so often, and dropped beyond that. */
+#define REFUSALS_MAX	100
+#define REFUSALS_NS	UINT64_C(1000000000)
 #define PICK_TRIES	8
 #define TH_SYN_ACK	0x12
 #define TH_SYN_ONLY	0x02
@@ -42,7 +48,10 @@ struct net_nat {
 	struct nat_probes probes;	/* of the forwards for TCP */
 	int listeners[NAT_PROBES_MAX];	/* libslirp's, by probe */
 	bool host_metadata;
+	unsigned refusals;		/* since then */
+	uint64_t refusals_since;
 	uint8_t frame[NET_FRAME_MAX];	/* the one that is sent */
+	uint8_t segment[ETH_HLEN + MTU];	/* a part of it */
 };
 
 /* One that libslirp asks for. */
@@ -267,16 +276,59 @@ static bool may_open_socket(const uint8_t *frame, const struct nat_packet *p)
 	       (frame[p->l4 + 13] & TH_SYN_ACK) == TH_SYN_ONLY;
 }
 
+static void refuse(struct net_nat *nat, const struct nat_packet *packet)
+{
+	uint64_t now = loop_now(nat->loop);
+	uint8_t answer[NAT_REFUSAL_MAX];
+	size_t len;
+
+	if (now - nat->refusals_since >= REFUSALS_NS) {
+		nat->refusals_since = now;
+		nat->refusals = 0;
+	}
+	if (nat->refusals == REFUSALS_MAX)
+		return;
+	len = nat_refuse(nat->frame, packet, answer);
+	if (!len)
+		return;
+	nat->refusals++;
+	push(nat, answer, len);
+}
+
+/* libslirp takes IPv6 no longer than the MTU. */
+static bool send_segments(struct net_nat *nat, const struct net_frame *frame)
+{
+	const struct iovec iov = { nat->frame, frame->len };
+	const struct net_frame whole = {
+		.hdr = frame->hdr, .iov = &iov, .iovcnt = 1, .len = frame->len,
+	};
+	struct net_segmenter s;
+	size_t len;
+
+	if (!net_segmenter_init(&s, &whole) || s.max > sizeof(nat->segment))
+		return false;
+	while ((len = net_segmenter_next(&s, nat->segment)))
+		slirp_input(nat->slirp, nat->segment, (int)len);
+	return true;
+}
+
 static bool send_one(struct net_nat *nat, const struct net_frame *frame)
 {
+	enum nat_verdict verdict = NAT_DROP;
 	struct nat_packet packet;
 
-	if (!gather(nat, frame) ||
-	    !nat_filter(nat->frame, frame->len, nat->host_metadata, &packet))
+	if (gather(nat, frame))
+		verdict = nat_filter(nat->frame, frame->len,
+				     nat->host_metadata, &packet);
+	if (verdict == NAT_REFUSE)
+		refuse(nat, &packet);
+	if (verdict != NAT_PASS)
 		return false;
 	if (nat->sockets.open >= SOCKETS_MAX &&
 	    may_open_socket(nat->frame, &packet))
 		return false;
+	if (frame->hdr.gso_type == VIRTIO_NET_HDR_GSO_TCPV6)
+		return send_segments(nat, frame);
 	if (frame->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		nat_finish_checksums(nat->frame, &packet);
 	if (!nat_probes_see(&nat->probes, nat->frame, &packet))
@@ -509,7 +561,8 @@ struct net_backend *net_nat_open(struct loop *loop,
 	}
 	nat->nb = (struct net_backend){
 		.ops = &nat_ops,
-		.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4,
+		.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 |
+			    NET_OFFLOAD_TSO6,
 		.mtu_max = MTU, .speed = SPEED, .link_up = true,
 	};
 	nat->loop = loop;

@@ -13,6 +13,7 @@
 #define FORGET		0x1000
 #define CSUM		0x2000
 #define LATER		0x4000	/* time goes by */
+#define CUT		0x8000	/* segments of IPv6 without extensions */
 
 static struct loop *loop;
 static struct net_backend *nb;
@@ -60,10 +61,19 @@ static size_t one(const uint8_t *data, size_t size)
 	unsigned head = (unsigned)(data[0] << 8 | data[1]);
 	size_t len = MIN(head & LEN_MASK, size - 2);
 	const struct iovec iov = { (void *)(uintptr_t)(data + 2), len };
-	const struct net_frame frame = {
+	struct net_frame frame = {
 		.hdr.flags = head & CSUM ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0,
 		.iov = &iov, .iovcnt = 1, .len = len,
 	};
+
+	if (head & CUT && len > 74) {
+		frame.hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		frame.hdr.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+		frame.hdr.gso_size = (uint16_t)(1 + head % 1500);
+		frame.hdr.hdr_len = 74;
+		frame.hdr.csum_start = 54;
+		frame.hdr.csum_offset = 16;
+	}
 
 	if (head & FORGET)
 		net_forget(nb);

@@ -134,7 +134,7 @@ static inline bool filter(const struct frame *f, bool metadata)
 	g_autofree uint8_t *copy = g_memdup2(f->bytes, f->len ?: 1);
 	struct nat_packet p;
 
-	return nat_filter(copy, f->len, metadata, &p);
+	return nat_filter(copy, f->len, metadata, &p) == NAT_PASS;
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #define PATIENCE_MS	5000
 #define GUEST_PORT	4000
+#define GATEWAY6	"fec0::2"
 
 static struct loop *loop;
 static struct net_backend *nb;
@@ -141,6 +142,39 @@ static void answer_arp(void)
 	send_out();
 }
 
+/*
+ * IPv6, which needs to be told where its neighbours are.
+ */
+static const uint8_t *l4_of6(void)
+{
+	return in.bytes + 54;
+}
+
+static bool is_tcp6(void)
+{
+	return type() == 0x86dd && in.bytes[20] == IPPROTO_TCP;
+}
+
+static bool is_solicitation(void)
+{
+	return type() == 0x86dd && in.bytes[20] == IPPROTO_ICMPV6 &&
+	       l4_of6()[0] == 135;
+}
+
+static void answer_solicitation(void)
+{
+	uint8_t *icmp = frame_ip6(&out, IPPROTO_ICMPV6, GATEWAY6, 32);
+
+	out.bytes[21] = 255;
+	icmp[0] = 136;
+	icmp[4] = 0x60;		/* solicited, to replace what is known */
+	memcpy(icmp + 8, l4_of6() + 8, 16);
+	icmp[24] = 2;
+	icmp[25] = 1;
+	memcpy(icmp + 26, guest_mac, 6);
+	send_out();
+}
+
 /* The next frame that @is wanted; false if none comes for @ms. */
 static bool comes(bool (*is)(void), unsigned ms)
 {
@@ -153,6 +187,8 @@ static bool comes(bool (*is)(void), unsigned ms)
 				return true;
 			if (is_arp())
 				answer_arp();
+			else if (is_solicitation())
+				answer_solicitation();
 		}
 		g_usleep(200);
 	} while (g_get_monotonic_time() < end);
@@ -395,6 +431,116 @@ static void what_may_not_pass_is_counted(void **state)
 	the_gateway_answers_arp(state);
 }
 
+static uint64_t now = 1;
+
+static uint64_t fake_clock(void)
+{
+	return now;
+}
+
+/* So many a second; the rest would only keep both sides busy. */
+static void what_is_forbidden_is_refused_at_a_limited_rate(void **state)
+{
+	unsigned answers = 0;
+
+	loop_set_clock(loop, fake_clock);
+	for (unsigned second = 1; second <= 2; second++) {
+		for (unsigned i = 0; i < 150; i++) {
+			fill_tcp(frame_ip4(&out, IPPROTO_TCP, GUEST,
+					   "169.254.169.254", 20), 1000, 80, 1,
+				 0, TH_SYN);
+			memcpy(out.bytes, "\x52\x55\x0a\0\2\2", 6);
+			send_out();
+		}
+		while (receive())
+			answers += is_tcp() && l4()[13] == (TH_RST | TH_ACK);
+		assert_int_equal(answers, 100 * second);
+		now += UINT64_C(1000000000);
+		loop_turn(loop, false);
+	}
+}
+
+static void send_tcp6(unsigned port, uint32_t seq, uint32_t ack, uint8_t flags)
+{
+	fill_tcp(frame_ip6(&out, IPPROTO_TCP, GATEWAY6, 20), 1000, port, seq,
+		 ack, flags);
+	send_out();
+}
+
+/* Plain and slow: addresses, length and protocol, a byte at a time. */
+static unsigned pseudo6(const uint8_t *ip, size_t len)
+{
+	unsigned sum = (unsigned)len + IPPROTO_TCP;
+
+	for (int i = 8; i < 40; i++)
+		sum += i % 2 ? ip[i] : (unsigned)ip[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static int host_socket6(uint16_t *port)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
+				     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0) {
+		print_message("this machine has no ::1\n");
+		skip();
+	}
+	assert_int_equal(listen(fd, 1), 0);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	*port = ntohs(addr.sin6_port);
+	return fd;
+}
+
+/* What a guest leaves to be cut comes out as if it had cut it itself. */
+static void a_large_segment_of_ipv6_is_cut(void **state)
+{
+	static uint8_t want[60000], got[60000];
+	uint16_t port;
+	autofd fd = host_socket6(&port), peer = -1;
+	uint32_t ack;
+	uint8_t *tcp;
+
+	for (size_t i = 0; i < sizeof(want); i++)
+		want[i] = (uint8_t)(i * 7 + (i >> 8));
+	send_tcp6(port, 100, 0, TH_SYN);
+	assert_true(comes(is_tcp6, PATIENCE_MS));
+	assert_int_equal(l4_of6()[13], TH_SYN | TH_ACK);
+	ack = get32(l4_of6() + 4) + 1;
+	send_tcp6(port, 101, ack, TH_ACK);
+	assert_true(readable_soon(fd));
+	peer = accept(fd, NULL, NULL);
+	tcp = frame_ip6(&out, IPPROTO_TCP, GATEWAY6, 20 + sizeof(want));
+	fill_tcp(tcp, 1000, port, 101, ack, TH_ACK | TH_PSH);
+	memcpy(tcp + 20, want, sizeof(want));
+	/* The sum of the pseudo header, as its maker leaves it. */
+	put16(tcp + 16, pseudo6(out.bytes + 14, 20 + sizeof(want)));
+	send_flagged((struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6, .gso_size = 1220,
+		.hdr_len = 74, .csum_start = 54, .csum_offset = 16 });
+	for (size_t n = 0; n < sizeof(got);) {
+		ssize_t part;
+
+		assert_true(readable_soon(peer));
+		part = read(peer, got + n, sizeof(got) - n);
+		assert_true(part > 0);
+		n += (size_t)part;
+	}
+	assert_memory_equal(got, want, sizeof(want));
+	assert_int_equal(nb->dropped, 0);
+	/* Larger ones than the MTU are the guest's mistake. */
+	send_flagged((struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6, .gso_size = 1441,
+		.hdr_len = 74, .csum_start = 54, .csum_offset = 16 });
+	assert_int_equal(nb->dropped, 1);
+}
+
 static void isolation_leaves_dhcp_only(void **state)
 {
 	uint16_t port;
@@ -581,6 +727,8 @@ int main(void)
 		NAT_TEST(a_large_segment_passes_in_one_piece, plain),
 		NAT_TEST(a_wrong_checksum_is_refused, plain),
 		NAT_TEST(what_may_not_pass_is_counted, plain),
+		NAT_TEST(what_is_forbidden_is_refused_at_a_limited_rate, plain),
+		NAT_TEST(a_large_segment_of_ipv6_is_cut, plain),
 		NAT_TEST(isolation_leaves_dhcp_only, isolated),
 		NAT_TEST(a_deaf_guest_stops_the_host, plain),
 		NAT_TEST(a_port_refuses_until_the_guest_listens, forwarding),
