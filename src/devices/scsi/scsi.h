@@ -44,10 +44,12 @@ struct scsi_request {
 
 	/* The LUN's own. */
 	struct scsi_lun *lun;
+	struct scsi_medium *medium;	/* of @block */
 	struct block_request block;
 };
 
 struct scsi_lun;
+struct scsi_medium;
 
 /* Who a disk says it is; stable over reboots. */
 struct scsi_identity {
@@ -62,6 +64,8 @@ struct scsi_identity {
 struct scsi_lun *scsi_disk_new(struct block_backend *bb,
 			       const struct scsi_identity *id,
 			       uint32_t max_transfer);
+/* The guest has reset it, or begins anew. */
+void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */
 void scsi_lun_free(struct scsi_lun *lun);
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a disk tells of itself: INQUIRY, vital product data, mode pages. */
+/* What a LUN tells of itself: INQUIRY, vital product data, mode pages. */
 #include <string.h>
 
 #include "devices/scsi/scsi_internal.h"
 
 #define VENDOR		"Msft    "
-#define PRODUCT		"Virtual Disk    "
 #define REVISION	"1.0 "
 #define PAGE_MAX	256
 
-/* A VPD page without its 4-byte header: fill @p, return the length. */
 static unsigned vpd_serial(const struct scsi_lun *lun, uint8_t *p)
 {
 	unsigned len = (unsigned)strlen(lun->id.serial);
@@ -35,93 +33,59 @@ static unsigned vpd_identification(const struct scsi_lun *lun, uint8_t *p)
 	return 4 + 8 + 16 + 4 + 16;
 }
 
-static unsigned vpd_block_limits(const struct scsi_lun *lun, uint8_t *p)
+static const struct scsi_vpd_page serial = { 0x80, vpd_serial };
+static const struct scsi_vpd_page identification = { 0x83,
+						     vpd_identification };
+
+/* The page after @v, in the order of their codes; the first one after NULL. */
+static const struct scsi_vpd_page *next_vpd(const struct scsi_lun *lun,
+					    const struct scsi_vpd_page *v)
 {
-	const struct block_backend *bb = lun->bb;
-	uint32_t granularity = bb->discard_granularity / bb->block_size;
-	uint32_t max = lun->max_transfer / bb->block_size;
-
-	p[0] = 1;			/* WSNZ: WRITE SAME of 0 is refused */
-	put16(p + 2, (uint16_t)(bb->physical_block_size / bb->block_size));
-	put32(p + 4, max);
-	put32(p + 8, max);
-	if (bb->discard_granularity) {
-		put32(p + 16, UINT32_MAX);
-		put32(p + 20, UNMAP_DESCRIPTORS_MAX);
-		put32(p + 24, granularity);
-		put32(p + 28, 0x80000000u);	/* alignment 0 is valid */
-	}
-	put64(p + 32, WRITE_SAME_MAX_BYTES / bb->block_size);
-	return 60;
-}
-
-static unsigned vpd_characteristics(const struct scsi_lun *lun, uint8_t *p)
-{
-	put16(p, lun->bb->rotational ? 0 : 1);	/* 1: does not rotate */
-	return 60;
-}
-
-static unsigned vpd_provisioning(const struct scsi_lun *lun, uint8_t *p)
-{
-	/* UNMAP and WRITE SAME unmap, and what is unmapped reads zero. */
-	if (lun->bb->discard_granularity) {
-		p[1] = 0x80 | 0x40 | 0x20 | 0x04;
-		p[2] = 2;		/* thin */
-	}
-	return 4;
-}
-
-static unsigned vpd_pages(const struct scsi_lun *lun, uint8_t *p);
-
-static const struct {
-	uint8_t page;
-	unsigned (*fill)(const struct scsi_lun *lun, uint8_t *p);
-} vpd[] = {
-	{ 0x00, vpd_pages },
-	{ 0x80, vpd_serial },
-	{ 0x83, vpd_identification },
-	{ 0xb0, vpd_block_limits },
-	{ 0xb1, vpd_characteristics },
-	{ 0xb2, vpd_provisioning },
-};
-
-static bool has_page(const struct scsi_lun *lun, uint8_t page)
-{
-	return page != 0x80 || lun->id.serial[0];
+	if (!v && lun->id.serial[0])
+		return &serial;
+	if (!v || v == &serial)
+		return &identification;
+	v = v == &identification ? lun->type->vpd : v + 1;
+	return v->fill ? v : NULL;
 }
 
 static unsigned vpd_pages(const struct scsi_lun *lun, uint8_t *p)
 {
-	unsigned n = 0;
+	const struct scsi_vpd_page *v = NULL;
+	unsigned n = 1;			/* this one, 0x00 */
 
-	for (size_t i = 0; i < G_N_ELEMENTS(vpd); i++)
-		if (has_page(lun, vpd[i].page))
-			p[n++] = vpd[i].page;
+	while ((v = next_vpd(lun, v)))
+		p[n++] = v->code;
 	return n;
 }
 
 static void inquiry_vpd(struct scsi_request *rq)
 {
-	uint8_t data[PAGE_MAX] = { 0 };
+	static const struct scsi_vpd_page pages = { 0x00, vpd_pages };
+	const struct scsi_lun *lun = rq->lun;
+	const struct scsi_vpd_page *v = &pages;
+	uint8_t data[PAGE_MAX] = { lun->type->peripheral, rq->cdb[2] };
+	unsigned len;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(vpd); i++) {
-		unsigned len;
-
-		if (vpd[i].page != rq->cdb[2] ||
-		    !has_page(rq->lun, vpd[i].page))
-			continue;
-		len = vpd[i].fill(rq->lun, data + 4);
-		data[1] = rq->cdb[2];
-		put16(data + 2, (uint16_t)len);
-		scsi_finish_data(rq, data, 4 + len, get16(rq->cdb + 3));
+	if (rq->cdb[2])
+		for (v = NULL; (v = next_vpd(lun, v));)
+			if (v->code == rq->cdb[2])
+				break;
+	if (!v) {
+		scsi_finish(rq, SENSE_INVALID_FIELD);
 		return;
 	}
-	scsi_finish(rq, SENSE_INVALID_FIELD);
+	len = v->fill(lun, data + 4);
+	put16(data + 2, (uint16_t)len);
+	scsi_finish_data(rq, data, 4 + len, get16(rq->cdb + 3));
 }
 
 void scsi_inquiry(struct scsi_request *rq)
 {
+	const struct scsi_type *type = rq->lun->type;
 	uint8_t data[36] = {
+		[0] = type->peripheral,
+		[1] = type->removable ? 0x80 : 0,
 		[2] = 5,		/* SPC-3 */
 		[3] = 2,		/* response format */
 		[4] = sizeof(data) - 5,
@@ -137,70 +101,80 @@ void scsi_inquiry(struct scsi_request *rq)
 		return;
 	}
 	memcpy(data + 8, VENDOR, 8);
-	memcpy(data + 16, PRODUCT, 16);
+	memcpy(data + 16, type->product, 16);
 	memcpy(data + 32, REVISION, 4);
 	scsi_finish_data(rq, data, sizeof(data), get16(rq->cdb + 3));
 }
 
-#define MODE_CACHING		0x08
 #define MODE_ALL		0x3f
 #define MODE_CHANGEABLE		1
 #define MODE_SAVED		3
-#define CACHING_LEN		20
-#define CACHING_WCE		0x04
-#define MODE_WRITE_PROTECT	0x80
-#define MODE_DPO_FUA		0x10
 
-/* The host caches writes, so flushes matter; none of it can be changed. */
-static unsigned caching_page(uint8_t *p, bool changeable)
+/* A page as it is, or which of its bits can be changed: none. */
+static unsigned fill_mode(const struct scsi_lun *lun,
+			  const struct scsi_mode_page *m, uint8_t *p,
+			  bool changeable)
 {
-	memset(p, 0, CACHING_LEN);
-	p[0] = MODE_CACHING;
-	p[1] = CACHING_LEN - 2;
+	memset(p, 0, m->len);
+	p[0] = m->code;
+	p[1] = (uint8_t)(m->len - 2);
 	if (!changeable)
-		p[2] = CACHING_WCE;
-	return CACHING_LEN;
+		m->fill(lun, p);
+	return m->len;
+}
+
+/* The pages that are asked for; 0 if there are none. */
+static unsigned fill_modes(const struct scsi_lun *lun, uint8_t *p,
+			   unsigned code, bool changeable)
+{
+	unsigned len = 0;
+
+	for (const struct scsi_mode_page *m = lun->type->mode; m->fill; m++)
+		if (code == m->code || code == MODE_ALL)
+			len += fill_mode(lun, m, p + len, changeable);
+	return len;
 }
 
 void scsi_mode_sense(struct scsi_request *rq)
 {
+	const struct scsi_lun *lun = rq->lun;
 	bool ten = rq->cdb[0] == 0x5a;
 	unsigned page = rq->cdb[2] & 0x3f, control = rq->cdb[2] >> 6;
-	unsigned header = ten ? 8 : 4, len = header;
+	unsigned header = ten ? 8 : 4, len;
 	uint8_t data[PAGE_MAX] = { 0 };
-	uint8_t flags = MODE_DPO_FUA |
-			(rq->lun->bb->read_only ? MODE_WRITE_PROTECT : 0);
+	uint8_t parameter = lun->type->mode_parameter(lun);
 
-	if (control == MODE_SAVED || rq->cdb[3] ||
-	    (page != MODE_CACHING && page != MODE_ALL)) {
+	len = fill_modes(lun, data + header, page,
+			 control == MODE_CHANGEABLE);
+	if (control == MODE_SAVED || rq->cdb[3] || !len) {
 		scsi_finish(rq, SENSE_INVALID_FIELD);
 		return;
 	}
-	len += caching_page(data + len, control == MODE_CHANGEABLE);
+	len += header;
 	if (ten) {
 		put16(data, (uint16_t)(len - 2));
-		data[3] = flags;
+		data[3] = parameter;
 	} else {
 		data[0] = (uint8_t)(len - 1);
-		data[2] = flags;
+		data[2] = parameter;
 	}
 	scsi_finish_data(rq, data, len, ten ? get16(rq->cdb + 7) : rq->cdb[4]);
 }
 
 /* Whether the pages say what MODE SENSE does. */
-static bool changes_nothing(const uint8_t *p, uint32_t len)
+static bool changes_nothing(const struct scsi_lun *lun, const uint8_t *p,
+			    uint32_t len)
 {
-	uint8_t ours[CACHING_LEN];
+	uint8_t ours[PAGE_MAX];
 
-	caching_page(ours, false);
 	while (len) {
 		uint32_t page_len;
 
-		if (len < 2 || (p[0] & 0x3f) != MODE_CACHING)
+		if (len < 2 || (p[0] & 0x3f) == MODE_ALL)
 			return false;
-		page_len = p[1] + 2u;
-		if (page_len != CACHING_LEN || page_len > len ||
-		    memcmp(p + 2, ours + 2, CACHING_LEN - 2))
+		page_len = fill_modes(lun, ours, p[0] & 0x3f, false);
+		if (page_len != p[1] + 2u || page_len > len ||
+		    memcmp(p + 2, ours + 2, page_len - 2))
 			return false;
 		p += page_len;
 		len -= page_len;
@@ -227,7 +201,7 @@ void scsi_mode_select(struct scsi_request *rq)
 	descriptors = ten ? get16(data + 6) : data[3];
 	if (descriptors > len - header)
 		scsi_finish(rq, SENSE_PARAM_LENGTH);
-	else if (!changes_nothing(data + header + descriptors,
+	else if (!changes_nothing(rq->lun, data + header + descriptors,
 				  len - header - descriptors))
 		scsi_finish(rq, SENSE_PARAM_FIELD);
 	else

@@ -40,7 +40,7 @@ static void unmap_done(struct block_request *b)
 static void unmap_step(struct unmap *u)
 {
 	struct scsi_request *rq = u->rq;
-	uint32_t size = rq->lun->bb->block_size;
+	uint32_t size = lun_bb(rq->lun)->block_size;
 
 	while (u->next < u->count) {
 		const uint8_t *r = u->ranges + u->next++ * UNMAP_RANGE;
@@ -52,7 +52,7 @@ static void unmap_step(struct unmap *u)
 			.op = BLOCK_WRITE_ZEROES, .offset = get64(r) * size,
 			.len = blocks * size, .done = unmap_done,
 		};
-		block_submit(rq->lun->bb, &u->block);
+		block_submit(lun_bb(rq->lun), &u->block);
 		return;
 	}
 	g_free(u);
@@ -91,7 +91,7 @@ static struct scsi_sense parse_list(struct scsi_request *rq, struct unmap *u)
 
 void scsi_unmap(struct scsi_request *rq)
 {
-	const struct block_backend *bb = rq->lun->bb;
+	const struct block_backend *bb = lun_bb(rq->lun);
 	struct scsi_sense sense;
 	struct unmap *u;
 
@@ -123,7 +123,7 @@ void scsi_unmap(struct scsi_request *rq)
 static bool is_zero(struct scsi_request *rq)
 {
 	uint8_t block[4096];
-	uint32_t size = rq->lun->bb->block_size;
+	uint32_t size = lun_bb(rq->lun)->block_size;
 	uint32_t got = scsi_get_data(rq, block, MIN(size, sizeof(block)));
 
 	for (uint32_t i = 0; i < got; i++)
@@ -146,19 +146,19 @@ void scsi_write_same(struct scsi_request *rq)
 	bool no_data = sixteen && (flags & 0x01);	/* NDOB */
 
 	if ((flags & 0xf6) || !blocks ||
-	    ((flags & WRITE_SAME_UNMAP) && !lun->bb->discard_granularity) ||
-	    blocks > WRITE_SAME_MAX_BYTES / lun->bb->block_size ||
+	    ((flags & WRITE_SAME_UNMAP) && !lun_bb(lun)->discard_granularity) ||
+	    blocks > WRITE_SAME_MAX_BYTES / lun_bb(lun)->block_size ||
 	    (!no_data && !is_zero(rq))) {
 		scsi_finish(rq, SENSE_INVALID_FIELD);
 	} else if (!scsi_range_ok(lun, lba, blocks)) {
 		scsi_finish(rq, SENSE_LBA_OUT_OF_RANGE);
-	} else if (lun->bb->read_only) {
+	} else if (lun_bb(lun)->read_only) {
 		scsi_finish(rq, SENSE_WRITE_PROTECTED);
 	} else {
 		rq->block = (struct block_request){
 			.op = BLOCK_WRITE_ZEROES,
-			.offset = lba * lun->bb->block_size,
-			.len = blocks * lun->bb->block_size,
+			.offset = lba * lun_bb(lun)->block_size,
+			.len = blocks * lun_bb(lun)->block_size,
 		};
 		scsi_submit_block(rq);
 	}

@@ -380,10 +380,26 @@ static enum vstor_status create_subchannels(struct storvsp *sv,
 	return VSTOR_STATUS_SUCCESS;
 }
 
+static void reset_luns(struct storvsp *sv, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < STORVSP_LUN_MAX && count--; i++)
+		if (sv->lun[i])
+			scsi_lun_reset(sv->lun[i]);
+}
+
 /* Requests end in their own time; there is nothing to abort. */
 static enum vstor_status reset(struct storvsp *sv, struct storvsp_channel *sc,
 			       struct vstor_packet *p)
 {
+	reset_luns(sv, 0, STORVSP_LUN_MAX);
+	return VSTOR_STATUS_SUCCESS;
+}
+
+static enum vstor_status reset_lun(struct storvsp *sv,
+				   struct storvsp_channel *sc,
+				   struct vstor_packet *p)
+{
+	reset_luns(sv, p->vm_srb.lun, 1);
 	return VSTOR_STATUS_SUCCESS;
 }
 
@@ -402,7 +418,7 @@ static const struct {
 	{ VSTOR_OPERATION_END_INITIALIZATION, INIT_END, end },
 	{ VSTOR_OPERATION_CREATE_SUB_CHANNELS, INIT_READY,
 	  create_subchannels },
-	{ VSTOR_OPERATION_RESET_LUN, INIT_READY, reset },
+	{ VSTOR_OPERATION_RESET_LUN, INIT_READY, reset_lun },
 	{ VSTOR_OPERATION_RESET_ADAPTER, INIT_READY, reset },
 	{ VSTOR_OPERATION_RESET_BUS, INIT_READY, reset },
 };
@@ -506,6 +522,7 @@ static int storvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 	if (!vmbus_channel_index(ch)) {
 		sv->state = INIT_BEGIN;
 		sv->has_subchannels = false;
+		reset_luns(sv, 0, STORVSP_LUN_MAX);
 	}
 	vmbus_channel_set_data(ch, sc);
 	return 0;
