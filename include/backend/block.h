@@ -55,7 +55,10 @@ struct block_backend_ops {
 	 * NULL: none ever waits.
 	 */
 	void (*hurry)(struct block_backend *bb);
-	/* Free it.  No request is in flight. */
+	/*
+	 * Free it.  No request is in flight; the last one's done() may be what
+	 * calls this.
+	 */
 	void (*close)(struct block_backend *bb);
 };
 

@@ -14,6 +14,7 @@
 
 #include "backend/block.h"
 
+#define SCSI_DVD_BLOCK	2048	/* bytes of a DVD's blocks */
 #define SCSI_CDB_MAX	16
 #define SCSI_SENSE_MAX	18	/* fixed format, as we build it */
 
@@ -64,6 +65,22 @@ struct scsi_identity {
 struct scsi_lun *scsi_disk_new(struct block_backend *bb,
 			       const struct scsi_identity *id,
 			       uint32_t max_transfer);
+/* A DVD drive with the medium @bb, which passes, or NULL: empty. */
+struct scsi_lun *scsi_dvd_new(struct block_backend *bb,
+			      const struct scsi_identity *id,
+			      uint32_t max_transfer);
+/* Whether @bb can be a medium: whole blocks of a DVD's size. */
+bool scsi_dvd_takes(const struct block_backend *bb);
+/*
+ * By the user, at any time, on the LUN's loop.  @bb passes if 0 is returned.
+ * -EBUSY: there is a medium; -ENODEV: @lun is no DVD drive.
+ */
+int scsi_dvd_insert(struct scsi_lun *lun, struct block_backend *bb);
+/*
+ * -EBUSY: the guest has locked it, and has now been asked to eject it; with
+ * @force that does not matter.  -ENOMEDIUM, -ENODEV.
+ */
+int scsi_dvd_eject(struct scsi_lun *lun, bool force);
 /* The guest has reset it, or begins anew. */
 void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */

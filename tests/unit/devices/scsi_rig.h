@@ -14,9 +14,6 @@
 #include "core/util.h"
 #include "devices/scsi/scsi.h"
 
-#define DISK_SIZE	(UINT64_C(1) << 20)
-#define BLOCK		512u
-#define BLOCKS		(DISK_SIZE / BLOCK)
 #define MAX_TRANSFER	(256u << 10)
 
 struct rig {
@@ -34,22 +31,27 @@ static void rig_done(struct scsi_request *rq)
 	rig.done++;
 }
 
-static void rig_start(uint64_t size, uint32_t block, const char *serial)
+/* Who the LUN is. */
+static struct scsi_identity rig_identity(const char *serial)
 {
 	struct scsi_identity id = { .unique_id = "\x01\x02\x03 unique id" };
 
 	g_strlcpy(id.serial, serial, sizeof(id.serial));
-	rig = (struct rig){ .loop = loop_new(NULL) };
-	assert_non_null(rig.loop);
-	rig.mem = block_mem_new(rig.loop, size, block);
-	rig.error = block_error_new(rig.loop, rig.mem);
-	rig.lun = scsi_disk_new(rig.error, &id, MAX_TRANSFER);
+	return id;
 }
 
-static int setup(void **state)
+/* A backend for a LUN, as rig.error and rig.mem. */
+static struct block_backend *rig_backend(uint64_t size, uint32_t block)
 {
-	rig_start(DISK_SIZE, BLOCK, "SN-1");
-	return 0;
+	rig.mem = block_mem_new(rig.loop, size, block);
+	rig.error = block_error_new(rig.loop, rig.mem);
+	return rig.error;
+}
+
+static void rig_start(void)
+{
+	rig = (struct rig){ .loop = loop_new(NULL) };
+	assert_non_null(rig.loop);
 }
 
 static int teardown(void **state)
@@ -117,6 +119,35 @@ static void expect_sense(int status, uint32_t sense)
 	assert_int_equal(s[7], SCSI_SENSE_MAX - 8);
 	assert_int_equal(s[2] << 16 | s[12] << 8 | s[13], sense);
 	assert_int_equal(rig.rq.transferred, 0);
+}
+
+static inline uint64_t be(const uint8_t *p, unsigned n)
+{
+	uint64_t v = 0;
+
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
+/* Watches requests on their way. */
+static const struct block_backend_ops *real_ops;
+static struct block_request last;
+
+static void spy_submit(struct block_backend *bb, struct block_request *rq)
+{
+	last = *rq;
+	real_ops->submit(bb, rq);
+}
+
+static void spy(void)
+{
+	static struct block_backend_ops ops;
+
+	real_ops = rig.error->ops;
+	ops = *real_ops;
+	ops.submit = spy_submit;
+	rig.error->ops = &ops;
 }
 
 #define MEDIUM_WRITE_ERROR	0x030c00

@@ -4,15 +4,25 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#define DISK_SIZE	(UINT64_C(1) << 20)
+#define BLOCK		512u
+#define BLOCKS		(DISK_SIZE / BLOCK)
+
 static uint8_t buf[MAX_TRANSFER];
 
-static uint64_t be(const uint8_t *p, unsigned n)
+static void start(uint32_t block, const char *serial)
 {
-	uint64_t v = 0;
+	const struct scsi_identity id = rig_identity(serial);
 
-	while (n--)
-		v = v << 8 | *p++;
-	return v;
+	rig_start();
+	rig.lun = scsi_disk_new(rig_backend(DISK_SIZE, block), &id,
+				MAX_TRANSFER);
+}
+
+static int setup(void **state)
+{
+	start(BLOCK, "SN-1");
+	return 0;
 }
 
 static int read10(uint32_t lba, uint16_t blocks, size_t len)
@@ -102,7 +112,7 @@ static void vital_pages_have_their_length_and_contents(void **state)
 static void a_disk_without_serial_or_discard_does_not_claim_them(void **state)
 {
 	teardown(state);
-	rig_start(DISK_SIZE, BLOCK, "");
+	start(BLOCK, "");
 	rig.error->discard_granularity = 0;
 	expect_good(command(CDB(0x12, 1, 0, 0, 64, 0), IN(buf, 64)), 9);
 	assert_memory_equal(buf + 4, "\x00\x83\xb0\xb1\xb2", 5);
@@ -218,26 +228,6 @@ static void data_must_have_the_size_and_direction_of_the_command(void **state)
 	expect_sense(command(CDB(0x28, 0x20, 0, 0, 0, 0, 0, 0, 1, 0),
 			     IN(buf, BLOCK)), INVALID_FIELD);
 	assert_int_equal(block_mem_count(rig.mem, BLOCK_READ), 0);
-}
-
-/* Watches requests on their way. */
-static const struct block_backend_ops *real_ops;
-static struct block_request last;
-
-static void spy_submit(struct block_backend *bb, struct block_request *rq)
-{
-	last = *rq;
-	real_ops->submit(bb, rq);
-}
-
-static void spy(void)
-{
-	static struct block_backend_ops ops;
-
-	real_ops = rig.error->ops;
-	ops = *real_ops;
-	ops.submit = spy_submit;
-	rig.error->ops = &ops;
 }
 
 static void fua_is_for_writes_that_ask_for_it(void **state)
@@ -560,7 +550,7 @@ static void sense_is_never_left_over(void **state)
 static void a_large_disk_of_4k_blocks_has_its_own_geometry(void **state)
 {
 	teardown(state);
-	rig_start(DISK_SIZE, 4096, "");
+	start(4096, "");
 	rig.error->size = UINT64_C(1) << 45;	/* nobody reads there */
 	expect_good(command(CDB(0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), IN(buf, 8)),
 		    8);
