@@ -44,8 +44,7 @@ static const struct foreign *foreign_of(struct block_backend *file)
 	return NULL;
 }
 
-/* Before it is opened, since one that is written cannot be shared. */
-static bool is_iso(const char *path)
+bool block_is_iso(const char *path)
 {
 	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char id[5];
@@ -130,14 +129,9 @@ struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,
 				 bool raw, GError **error)
 {
-	struct block_file_options o = *options;
-	struct block_backend *file;
+	struct block_backend *file = block_file_open(loop, options, error);
 
-	o.read_only = o.read_only || (!raw && is_iso(o.path));
-	file = block_file_open(loop, &o, error);
 	if (!file || raw)
 		return file;
-	/* No format keeps its options. */
-	/* cppcheck-suppress returnDanglingLifetime */
-	return formats[block_format_of(file)].open(loop, file, &o, error);
+	return formats[block_format_of(file)].open(loop, file, options, error);
 }

@@ -19,9 +19,12 @@ enum block_format {
 enum block_format block_format_of(struct block_backend *file);
 const char *block_format_name(enum block_format format);
 
+/* Whether the file's content is an ISO 9660 file system's. */
+bool block_is_iso(const char *path);
+
 /*
- * The disk in the file.  With @raw, the bytes as they are.  An ISO image is
- * read-only.  NULL with an error for the user.
+ * The disk in the file.  With @raw, the bytes as they are.  NULL with an error
+ * for the user.
  */
 struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,

@@ -357,6 +357,24 @@ static void disk_free(void *p)
 	g_free(d);
 }
 
+/* Add a disk by @k; NULL with @error if that cannot be. */
+static struct disk_options *add_disk(struct options *o, const struct keyed *k,
+				     const char *value, GError **error)
+{
+	struct disk_options *d = g_new0(struct disk_options, 1);
+
+	g_ptr_array_add(o->disks, d);
+	d->direct = true;
+	d->controller = d->lun = DISK_AUTO;
+	d->file = keyed_parse(k, value, d, error);
+	if (!d->file)
+		return NULL;
+	if (*d->file)
+		return d;
+	bad_value(error, k->option, value, "it names no file", k->advice);
+	return NULL;
+}
+
 static bool set_disk(struct options *o, const char *value, GError **error)
 {
 	static const char *const keys[] = { "ro", "format", "direct",
@@ -365,21 +383,28 @@ static bool set_disk(struct options *o, const char *value, GError **error)
 					    NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
-		.advice = "ro=on|off format=auto|raw direct=on|off "
+		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
 			  "ephemeral=on|off|SIZE iops=N bps=SIZE (64K or more) "
 			  "serial=TEXT controller=0-3 lun=0-63",
 	};
-	struct disk_options *d = g_new0(struct disk_options, 1);
 
-	g_ptr_array_add(o->disks, d);
-	d->direct = true;
-	d->controller = d->lun = DISK_AUTO;
-	d->file = keyed_parse(&keyed, value, d, error);
-	if (!d->file)
+	return add_disk(o, &keyed, value, error);
+}
+
+static bool set_cdrom(struct options *o, const char *value, GError **error)
+{
+	static const char *const keys[] = { "controller", "lun", NULL };
+	static const struct keyed keyed = {
+		.option = "cdrom", .keys = keys, .set = set_disk_key,
+		.advice = "--cdrom FILE|none[,controller=0-3][,lun=0-63]",
+	};
+	struct disk_options *d = add_disk(o, &keyed, value, error);
+
+	if (!d)
 		return false;
-	if (!*d->file)
-		return bad_value(error, "disk", value, "it names no file",
-				 "--disk FILE[,ro=on]");
+	d->cdrom = true;
+	if (!strcmp(d->file, "none"))
+		g_clear_pointer(&d->file, g_free);
 	return true;
 }
 
@@ -398,10 +423,14 @@ static const struct option {
 	{ 0, "initrd", "FILE", "initial RAM disk", set_initrd },
 	{ 0, "append", "TEXT", "kernel command line", set_append },
 	{ 0, "disk", "FILE[,KEY=VALUE...]",
-	  "disk image (raw, VHD, VHDX, ISO) or device; may be repeated\n"
+	  "disk image (raw, VHD, VHDX) or device; an ISO is in a DVD drive;\n"
+	  "may be repeated\n"
 	  "ro=on, format=raw, direct=off, ephemeral=on|SIZE,\n"
 	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
 	  "serial=TEXT, controller=0-3, lun=0-63", set_disk },
+	{ 0, "cdrom", "FILE|none[,KEY=VALUE]",
+	  "a DVD drive, with that image or device in it; may be repeated\n"
+	  "controller=0-3, lun=0-63", set_cdrom },
 	{ 'x', "ephemeral", NULL,
 	  "leave all disks as they are: what the guest writes is forgotten",
 	  set_ephemeral },
@@ -688,6 +717,13 @@ static bool take_free_place(struct places *p, struct disk_options *d)
 	return false;
 }
 
+static bool no_place(GError **error, const struct disk_options *d,
+		     const char *why, const char *advice)
+{
+	return bad_value(error, d->cdrom ? "cdrom" : "disk",
+			 d->file ?: "none", why, advice);
+}
+
 /* Disks that say where they want to be come first. */
 static bool place_disks(struct options *o, GError **error)
 {
@@ -698,18 +734,18 @@ static bool place_disks(struct options *o, GError **error)
 		unsigned c = d->controller == DISK_AUTO ? 0 : d->controller;
 
 		if (d->lun != DISK_AUTO && !take_place(&places, d, c, d->lun))
-			return bad_value(error, "disk", d->file,
-					 "another disk has that controller "
-					 "and lun", "leave lun= out");
+			return no_place(error, d,
+					"another disk has that controller "
+					"and lun", "leave lun= out");
 	}
 	for (unsigned i = 0; i < o->disks->len; i++) {
 		struct disk_options *d = o->disks->pdata[i];
 
 		if (d->lun == DISK_AUTO && !take_free_place(&places, d))
-			return bad_value(error, "disk", d->file,
-					 "all LUNs are taken: 64 on each of 4 "
-					 "controllers",
-					 "fewer disks, or another controller=");
+			return no_place(error, d,
+					"all LUNs are taken: 64 on each of 4 "
+					"controllers",
+					"fewer disks, or another controller=");
 	}
 	return true;
 }

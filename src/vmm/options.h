@@ -33,7 +33,8 @@ enum hv_part { HV_PART_TIMERS, HV_PART_IDLE, HV_PART_APIC, HV_PARTS };
 enum hv_switch { HV_AS_PROFILE, HV_ON, HV_OFF };
 
 struct disk_options {
-	char *file;
+	char *file;		/* NULL: a drive without a medium */
+	bool cdrom;		/* a DVD drive, whatever the file's content */
 	char *serial;		/* NULL: none */
 	bool raw;		/* whatever its content looks like */
 	bool read_only;
@@ -59,7 +60,7 @@ struct options {
 	enum command command;
 	char *kernel, *initrd;
 	char *append;		/* never NULL after parsing */
-	GPtrArray *disks;	/* struct disk_options */
+	GPtrArray *disks;	/* struct disk_options, DVD drives too */
 	bool ephemeral;		/* all disks are */
 	GPtrArray *nics;	/* struct nic_options */
 	bool no_nics;		/* --net off */

@@ -4,6 +4,7 @@
 #include "backends/block_limit.h"
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
+#include "core/error.h"
 #include "devices/storvsp/storvsp.h"
 #include "vmm/iothread.h"
 #include "vmm/storage.h"
@@ -78,20 +79,65 @@ static struct block_backend *limit(struct loop *loop,
 					   bb;
 }
 
+/* What a DVD drive can have in it. */
+static struct block_backend *open_medium(struct loop *loop, const char *path,
+					 bool direct, GError **error)
+{
+	const struct block_file_options options = {
+		.path = path, .read_only = true, .direct = direct,
+	};
+	struct block_backend *bb = block_open(loop, &options, true, error);
+	g_autofree char *what = NULL, *advice = NULL;
+
+	if (!bb || scsi_dvd_takes(bb))
+		return bb;
+	what = g_strdup_printf("%s cannot be in a DVD drive", path);
+	advice = g_strdup_printf("is it all there? Compare its size and "
+				 "sha256sum with its maker's\n"
+				 "or let it be a disk: --disk %s,format=raw",
+				 path);
+	user_error_set(error, EX_DATAERR, "cdrom.size", what,
+		       "it has not whole blocks of 2048 bytes, as discs have",
+		       advice);
+	block_close(bb);
+	return NULL;
+}
+
+/* A drive is what the user asks for by its option, or by an ISO image. */
+static bool is_dvd(const struct disk_options *d)
+{
+	return d->cdrom || (!d->raw && block_is_iso(d->file));
+}
+
+static struct scsi_lun *open_lun(struct loop *loop,
+				 const struct disk_options *d, bool ephemeral,
+				 GError **error)
+{
+	const struct scsi_identity id = identity_of(d);
+	bool dvd = is_dvd(d);
+	struct block_backend *bb;
+
+	if (!d->file)
+		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
+	bb = dvd ? open_medium(loop, d->file, d->direct, error) :
+		   open_backend(loop, d, ephemeral, error);
+	bb = limit(loop, d, bb);
+	if (!bb)
+		return NULL;
+	return dvd ? scsi_dvd_new(bb, &id, STORVSP_TRANSFER_MAX) :
+		     scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX);
+}
+
 static bool open_disk(struct controller *c, const struct disk_options *d,
 		      bool ephemeral, GError **error)
 {
-	const struct scsi_identity id = identity_of(d);
-	struct loop *loop = iothread_loop(c->io);
-	struct block_backend *bb;
+	struct scsi_lun *lun = open_lun(iothread_loop(c->io), d,
+					ephemeral || d->ephemeral, error);
 
-	bb = open_backend(loop, d, ephemeral || d->ephemeral, error);
-	bb = limit(loop, d, bb);
-	if (!bb)
+	if (!lun)
 		return false;
 	/* options_parse() has kept places apart and in range. */
-	if (storvsp_attach(c->sv, d->lun,
-			   scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX)))
+	if (storvsp_attach(c->sv, d->lun, lun))
 		g_assert_not_reached();
 	return true;
 }

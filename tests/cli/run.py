@@ -165,7 +165,22 @@ def disk_cases(b):
         'image.kind', 'format=raw'
     yield 'disk-called-raw', [*words, f'{b / "qcow2"},format=raw'], 0, '', ''
     yield 'disk-is-an-iso-for-many', \
-        [*words, b / 'iso', '--disk', b / 'iso'], 0, '', ''
+        [*words, b / 'iso', '--disk', b / 'iso', '--cdrom', b / 'iso',
+         '--cdrom', 'none'], 0, '', ''
+    b.write('short.iso', bytes(32769) + b'CD001' + bytes(MIB - 32774 + 512))
+    b.write('no-iso', bytes(MIB))
+    drive = [*words[:-1], '--cdrom']
+    yield 'iso-short', [*words, b / 'short.iso'], DATAERR, 'cdrom.size', \
+        'format=raw'
+    yield 'iso-short-as-a-disk', [*words, f'{b / "short.iso"},format=raw'], \
+        0, '', ''
+    yield 'cdrom-short', [*drive, b / 'short.iso'], DATAERR, 'cdrom.size', \
+        'sha256sum'
+    yield 'cdrom-is-no-iso', [*drive, b / 'no-iso'], 0, '', ''
+    yield 'cdrom-missing', [*drive, b / 'none'], NOINPUT, 'disk.missing', ''
+    yield 'cdrom-of-no-name', [*drive, ''], USAGE, 'usage', 'FILE|none'
+    yield 'cdrom-written', [*drive, f'{b / "no-iso"},ro=off'], NOINPUT, \
+        'disk.missing', 'ro=off'
     yield 'disk-is-a-bad-vhd', [*words, b / 'bad.vhd'], DATAERR, \
         'vhd.footer', ''
     yield 'disks-that-forget', \

@@ -50,6 +50,7 @@ static void take_out(struct scsi_dvd *d)
 {
 	if (d->lun.medium) {
 		d->events = 1u << EVENT_MEDIA_REMOVAL;
+		block_hurry(lun_bb(&d->lun));
 		scsi_medium_put(d->lun.medium);
 		d->lun.medium = NULL;
 		trace(TRACE_SCSI, "scsi.eject");

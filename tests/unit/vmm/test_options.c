@@ -199,6 +199,32 @@ static void a_file_name_may_hold_commas(void **state)
 	assert_true(d->read_only);
 }
 
+static void drives_have_places_among_the_disks(void **state)
+{
+	autoptr(options) o = parse("kvmbus run --kernel k --cdrom a,b.iso "
+				   "--disk d --cdrom none,controller=1,lun=7 "
+				   "--cdrom none,lun=0", NULL);
+	static const struct { const char *file; bool cdrom; unsigned c, lun; }
+	expected[] = {
+		{ "a,b.iso", true, 0, 1 }, { "d", false, 0, 2 },
+		{ NULL, true, 1, 7 }, { NULL, true, 0, 0 },
+	};
+
+	assert_int_equal(o->disks->len, G_N_ELEMENTS(expected));
+	for (unsigned i = 0; i < o->disks->len; i++) {
+		const struct disk_options *d = o->disks->pdata[i];
+
+		assert_true(!g_strcmp0(d->file, expected[i].file));
+		assert_int_equal(d->cdrom, expected[i].cdrom);
+		assert_int_equal(d->controller, expected[i].c);
+		assert_int_equal(d->lun, expected[i].lun);
+	}
+	refused("kvmbus run --kernel k --cdrom ,lun=1", "names no file");
+	refused("kvmbus run --kernel k --cdrom a,lun=64", "lun=64");
+	refused("kvmbus run --kernel k --cdrom none,lun=1 --cdrom none,lun=1",
+		"--cdrom none");
+}
+
 static void disks_may_be_ephemeral(void **state)
 {
 	autoptr(options) o = parse("kvmbus run --kernel k --disk a "
@@ -278,6 +304,7 @@ int main(void)
 		cmocka_unit_test(disks_fill_the_places_that_are_left),
 		cmocka_unit_test(all_256_places_can_be_filled_and_no_more),
 		cmocka_unit_test(a_disk_says_what_is_wrong_with_it),
+		cmocka_unit_test(drives_have_places_among_the_disks),
 		cmocka_unit_test(disks_may_be_ephemeral),
 		cmocka_unit_test(a_file_name_may_hold_commas),
 		cmocka_unit_test(disks_may_be_slow),
