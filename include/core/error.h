@@ -32,4 +32,7 @@ GQuark user_error_quark(void);
 void user_error_set(GError **error, int exit_status, const char *id,
 		    const char *what, const char *why, const char *advice);
 
+/* The id of an error of this domain, the caller's to free. */
+char *user_error_id(const GError *error);
+
 #endif

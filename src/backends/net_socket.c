@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "backends/net_socket.h"
 #include "backends/net_stream.h"
+#include "backends/unix_socket.h"
 #include "core/autoptr.h"
 #include "core/error.h"
 #include "core/util.h"
@@ -43,79 +39,22 @@ static struct net_socket *socket_of(struct net_stream *s)
 	return container_of(s, struct net_socket, s);
 }
 
-static int set_address(struct sockaddr_un *addr, const char *path)
-{
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(addr->sun_path))
-		return -ENAMETOOLONG;
-	g_strlcpy(addr->sun_path, path, sizeof(addr->sun_path));
-	return 0;
-}
-
-/* A descriptor, or -errno. */
-static int connect_to(const char *path)
-{
-	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			   0);
-	struct sockaddr_un addr;
-	int ret = set_address(&addr, path);
-
-	if (ret < 0)
-		return ret;
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
-	return autofd_steal(&fd);
-}
-
-/* What nobody listens at, and only that, is in the way of a listener. */
-static int listen_at(const char *path)
-{
-	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			   0);
-	struct sockaddr_un addr;
-	struct stat st;
-	int ret = set_address(&addr, path);
-
-	if (ret < 0)
-		return ret;
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		unlink(path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    listen(fd, 1) < 0)
-		return -errno;
-	return autofd_steal(&fd);
-}
-
-/*
- * Two machines that look for each other at once must not both listen: the
- * folder is locked while one looks.  -EAGAIN if it is by somebody else.
- */
-static int lock_folder(const char *path)
-{
-	g_autofree char *folder = g_path_get_dirname(path);
-	autofd fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
-	return autofd_steal(&fd);
-}
-
 /* 0: connected, or listening. */
 static int find_peer(struct net_socket *n)
 {
-	autofd lock = n->may_listen ? lock_folder(n->path) : -1;
+	autofd lock = n->may_listen ? unix_socket_lock(n->path) : -1;
 	int fd;
 
 	if (n->may_listen && lock < 0)
 		return lock;
-	fd = connect_to(n->path);
+	fd = unix_socket_connect(n->path);
 	if (fd >= 0) {
 		net_stream_attach(&n->s, fd);
 		return 0;
 	}
 	if (!n->may_listen || (fd != -ENOENT && fd != -ECONNREFUSED))
 		return fd;
-	fd = listen_at(n->path);
+	fd = unix_socket_listen(n->path, 0777, 1);
 	if (fd < 0)
 		return fd;
 	n->listener = fd;

@@ -33,3 +33,16 @@ void user_error_set(GError **error, int exit_status, const char *id,
 		append_line(text, "try: ", advice);
 	g_set_error_literal(error, USER_ERROR, exit_status, text->str);
 }
+
+char *user_error_id(const GError *error)
+{
+	g_autofree char *text = g_strdup(error->message);
+	char *advice = strstr(text, "\n" LINE_INDENT "try: ");
+	char *id;
+
+	g_assert(error->domain == USER_ERROR);
+	if (advice)
+		*advice = '\0';
+	id = strrchr(text, '[') + 1;
+	return g_strndup(id, strlen(id) - 1);
+}

@@ -3,23 +3,7 @@
 #include <stdio.h>
 
 #include "vmm/disk_report.h"
-
-/* A JSON string; what is no UTF-8 comes as U+FFFD. */
-static void print_string(const char *text)
-{
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-	putchar('"');
-	for (const char *p = valid; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			printf("\\%c", *p);
-		else if ((unsigned char)*p < 0x20)
-			printf("\\u%04x", (unsigned)*p);
-		else
-			putchar(*p);
-	}
-	putchar('"');
-}
+#include "vmm/json.h"
 
 static void print_name(struct report *r, const char *name)
 {
@@ -30,7 +14,7 @@ static void print_name(struct report *r, const char *name)
 	if (!r->first)
 		printf(", ");
 	r->first = false;
-	print_string(name);
+	json_print_text(name);
 	printf(": ");
 }
 
@@ -51,7 +35,7 @@ void report_text(struct report *r, const char *name, const char *value)
 {
 	print_name(r, name);
 	if (r->json)
-		print_string(value);
+		json_print_text(value);
 	else
 		printf("%s\n", value);
 }

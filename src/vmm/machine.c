@@ -13,12 +13,14 @@
 #include "vmbus/bus.h"
 #include "vmm/board.h"
 #include "vmm/clock.h"
+#include "vmm/control.h"
 #include "vmm/crash.h"
 #include "vmm/doorbell.h"
 #include "vmm/hv_testdev.h"
 #include "vmm/kvm.h"
 #include "vmm/kvm_irq.h"
 #include "vmm/machine.h"
+#include "vmm/machine_methods.h"
 #include "vmm/memory.h"
 #include "vmm/network.h"
 #include "vmm/profile.h"
@@ -60,6 +62,7 @@ struct machine {
 	struct vcpus vcpus;
 	struct unknown_msr unknown_msr;
 	struct signals signals;
+	struct control *control;	/* NULL: nobody may call */
 	struct loop_timer timeout;
 
 	pthread_mutex_t lock;		/* of the event */
@@ -408,14 +411,52 @@ static void handle_event(struct loop_note *note)
 }
 
 /*
+ * What may be asked of it.
+ */
+void machine_pause(struct machine *m)
+{
+	vcpus_pause(&m->vcpus);
+}
+
+void machine_resume(struct machine *m)
+{
+	vcpus_resume(&m->vcpus);
+}
+
+bool machine_is_paused(const struct machine *m)
+{
+	return m->vcpus.paused;
+}
+
+void machine_reset(struct machine *m)
+{
+	raise_event(m, EVENT_RESET, NULL);
+}
+
+void machine_power_off(struct machine *m)
+{
+	raise_event(m, EVENT_POWER_OFF, NULL);
+}
+
+/*
  * Making one.
  */
+static bool open_control(struct machine *m, GError **error)
+{
+	if (!m->options->control)
+		return true;
+	m->control = control_new(m->options->control, machine_methods, m->loop,
+				 m, error);
+	return m->control;
+}
+
 static bool open_host(struct machine *m, GError **error)
 {
 	const struct options *o = m->options;
 
 	m->loop = loop_new(error);
-	return m->loop && kvm_open(&m->kvm, "/dev/kvm", error) &&
+	return m->loop && open_control(m, error) &&
+	       kvm_open(&m->kvm, "/dev/kvm", error) &&
 	       memory_init(&m->memory, o->memory, hv_overlay_pages(o->cpus),
 			   error) &&
 	       storage_open(&m->storage, o, &m->memory.gmem, error) &&
@@ -533,7 +574,8 @@ int machine_run(struct machine *m, GError **error)
 {
 	signals_catch(&m->signals, m->loop);
 	if (!storage_start(&m->storage, error) ||
-	    !network_start(&m->network, error) || !boot(m, error))
+	    !network_start(&m->network, error) || !boot(m, error) ||
+	    (m->control && !control_start(m->control, error)))
 		return (*error)->code;
 	if (m->options->timeout_ms)
 		loop_timer_set(m->loop, &m->timeout,
@@ -550,6 +592,7 @@ void machine_free(struct machine *m)
 	if (!m)
 		return;
 
+	control_free(m->control);
 	vcpus_stop(&m->vcpus);
 	storage_close(&m->storage);
 	network_close(&m->network);

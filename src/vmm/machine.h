@@ -14,6 +14,7 @@
 #define VMM_MACHINE_H
 
 #include <glib.h>
+#include <stdbool.h>
 
 #include "core/autoptr.h"
 #include "vmm/options.h"
@@ -31,5 +32,17 @@ AUTOPTR_DEFINE(machine, machine_free)
  * guest has chosen.
  */
 int machine_run(struct machine *m, GError **error);
+
+/*
+ * What can be asked of one that runs, on its main loop: machine_methods.c.
+ *
+ * Paused, no virtual processor runs; all else goes on.  A reset leaves it
+ * paused.  Resets and the end come after these functions have returned.
+ */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+bool machine_is_paused(const struct machine *m);
+void machine_reset(struct machine *m);
+void machine_power_off(struct machine *m);
 
 #endif

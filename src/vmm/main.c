@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "core/error.h"
+#include "vmm/call.h"
 #include "vmm/disk.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
@@ -23,6 +24,8 @@ static int dispatch(const struct options *o, int argc, char **argv,
 	switch (o->command) {
 	case COMMAND_RUN:
 		return run(o, error);
+	case COMMAND_CALL:
+		return call_command(argc - 2, argv + 2, error);
 	case COMMAND_DISK:
 		return disk_command(argc - 2, argv + 2, error);
 	case COMMAND_DOCTOR:

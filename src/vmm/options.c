@@ -7,6 +7,7 @@
 #include "core/trace.h"
 #include "devices/storvsp/storvsp.h"
 #include "hv/hv.h"
+#include "vmm/call.h"
 #include "vmm/disk.h"
 #include "vmm/net_modes.h"
 #include "vmm/options_internal.h"
@@ -212,6 +213,11 @@ static bool set_host_metadata(struct options *o, const char *value,
 static bool set_capture(struct options *o, const char *value, GError **error)
 {
 	return set_string(&o->capture, value);
+}
+
+static bool set_control(struct options *o, const char *value, GError **error)
+{
+	return set_string(&o->control, value);
 }
 
 static bool is_on(const char *value, bool *out)
@@ -454,6 +460,8 @@ static const struct option {
 	  set_machine },
 	{ 0, "console", "WHERE", "COM1: stdio, file:F, unix:F, off (stdio)",
 	  set_console },
+	{ 0, "control", "PATH", "take calls there, such as pause: kvmbus call",
+	  set_control },
 	{ 0, "timeout", "TIME", "stop after 90s, 5m or 1h with status 124",
 	  set_timeout },
 	{ 0, "on-crash", "WHAT",
@@ -489,6 +497,7 @@ static const struct {
 } commands[] = {
 	[COMMAND_RUN] = { "run",
 			  "boot a machine, its console in this terminal" },
+	[COMMAND_CALL] = { "call", "ask something of a machine that runs" },
 	[COMMAND_DISK] = { "disk", "look at, make and copy disk images" },
 	[COMMAND_DOCTOR] = { "doctor", "say what this host can and cannot do" },
 	[COMMAND_HELP] = { "help", "print this" },
@@ -542,6 +551,7 @@ void options_help(void)
 	help_options_of(COMMAND_DOCTOR);
 	help_net_modes();
 	disk_help();
+	call_help();
 	printf("\nexit status of run\n"
 	       "  0    the guest powered off\n"
 	       "  120  the guest crashed (panic, bugcheck or triple fault)\n"
@@ -762,6 +772,11 @@ static void set_defaults(struct options *o)
 	o->hv_profile = g_strdup("full");
 }
 
+static bool has_own_words(enum command command)
+{
+	return command == COMMAND_CALL || command == COMMAND_DISK;
+}
+
 struct options *options_parse(int argc, char **argv, GError **error)
 {
 	autoptr(options) o = g_new0(struct options, 1);
@@ -775,7 +790,7 @@ struct options *options_parse(int argc, char **argv, GError **error)
 		unknown_command(argv[1], error);
 		return NULL;
 	}
-	for (int i = 2; i < argc && o->command != COMMAND_DISK; i++) {
+	for (int i = 2; i < argc && !has_own_words(o->command); i++) {
 		if (o->command != COMMAND_RUN && o->command != COMMAND_DOCTOR) {
 			usage(error, "too many words", argv[i], "kvmbus help");
 			return NULL;
@@ -804,6 +819,7 @@ void options_free(struct options *o)
 	g_free(o->console);
 	g_free(o->hv_profile);
 	g_free(o->capture);
+	g_free(o->control);
 	g_ptr_array_unref(o->disks);
 	g_ptr_array_unref(o->nics);
 	g_array_unref(o->forwards);

@@ -16,7 +16,7 @@
 #define NIC_QUEUES_MAX	64
 
 enum command {
-	COMMAND_RUN, COMMAND_DISK, COMMAND_DOCTOR, COMMAND_HELP,
+	COMMAND_RUN, COMMAND_CALL, COMMAND_DISK, COMMAND_DOCTOR, COMMAND_HELP,
 	COMMAND_VERSION,
 };
 
@@ -68,6 +68,7 @@ struct options {
 	GArray *forwards;	/* struct net_forward */
 	bool host_metadata;	/* guests may ask for that of the host's cloud */
 	char *capture;		/* file for what NICs' cables carry, or NULL */
+	char *control;		/* path of the control socket, or NULL */
 	unsigned cpus;
 	uint64_t memory;	/* bytes, whole MiB */
 	char *console;		/* "stdio", "file:F", "unix:F", "off" */
@@ -82,8 +83,9 @@ struct options {
 };
 
 /*
- * Parse @argv; what follows COMMAND_DISK is disk_command()'s.  NULL with an error for the user; its advice names the nearest
- * option where one was misspelt.
+ * Parse @argv; what follows COMMAND_CALL is call_command()'s, COMMAND_DISK
+ * disk_command()'s.  NULL with an error for the user; its advice names the
+ * nearest option where one was misspelt.
  */
 struct options *options_parse(int argc, char **argv, GError **error);
 void options_free(struct options *o);

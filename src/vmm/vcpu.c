@@ -401,6 +401,8 @@ static bool enter_guest(struct vcpu *v)
 	case GATE_STALE:
 		ret = vcpu_flush_tlb(v->fd);
 		break;
+	case GATE_HELD:
+		return false;
 	case GATE_PASSED:
 		break;
 	}
@@ -596,6 +598,8 @@ bool vcpus_start(struct vcpus *vs, const struct boot_state *boot,
 		vs->vcpu[i].fd = -1;
 		vcpu_timer_init(&vs->vcpu[i].timer);
 		vcpu_gate_init(&vs->vcpu[i].gate);
+		if (vs->paused)
+			vcpu_gate_hold(&vs->vcpu[i].gate, KICK_SIGNAL);
 	}
 	for (uint32_t i = 0; i < vs->count; i++) {
 		ret = vcpu_init(&vs->vcpu[i], boot);
@@ -620,6 +624,7 @@ void vcpus_stop(struct vcpus *vs)
 
 	for (uint32_t i = 0; i < vs->count; i++) {
 		__atomic_store_n(&vs->vcpu[i].stop, true, __ATOMIC_RELEASE);
+		vcpu_gate_release(&vs->vcpu[i].gate);
 		if (!vs->vcpu[i].started)
 			vcpu_gate_close(&vs->vcpu[i].gate);
 	}
@@ -635,6 +640,28 @@ void vcpus_stop(struct vcpus *vs)
 	for (uint32_t i = 0; i < vs->count; i++)
 		vcpu_finish(&vs->vcpu[i]);
 	g_clear_pointer(&vs->vcpu, g_free);
+}
+
+/*
+ * Waiting twice: one that rests can be woken by an errand of one that does not
+ * rest yet; those that run errands ask nothing of others.
+ */
+void vcpus_pause(struct vcpus *vs)
+{
+	vs->paused = true;
+	if (!vs->vcpu)
+		return;
+	for (uint32_t i = 0; i < vs->count; i++)
+		vcpu_gate_hold(&vs->vcpu[i].gate, KICK_SIGNAL);
+	for (uint32_t i = 0; i < 2 * vs->count; i++)
+		vcpu_gate_wait_held(&vs->vcpu[i % vs->count].gate);
+}
+
+void vcpus_resume(struct vcpus *vs)
+{
+	vs->paused = false;
+	for (uint32_t i = 0; vs->vcpu && i < vs->count; i++)
+		vcpu_gate_release(&vs->vcpu[i].gate);
 }
 
 void vcpus_stats(const struct vcpus *vs, struct vcpu_stats *stats)

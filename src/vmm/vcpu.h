@@ -46,6 +46,7 @@ struct vcpus {
 	struct vcpu_env env;
 	uint32_t count;
 	struct vcpu *vcpu;	/* @count of them; NULL when stopped */
+	bool paused;		/* those that are started wait, too */
 };
 
 /* Counts since the start, over all vCPUs that ran. */
@@ -66,6 +67,14 @@ bool vcpus_start(struct vcpus *vs, const struct boot_state *boot,
  * the vCPUs.  Not from a vCPU's thread.
  */
 void vcpus_stop(struct vcpus *vs);
+
+/*
+ * Hold the vCPUs outside of the guest: when it returns, none is in an exit or
+ * an errand (a bounded time, as above).  Not from a vCPU's thread, nor during
+ * start and stop.
+ */
+void vcpus_pause(struct vcpus *vs);
+void vcpus_resume(struct vcpus *vs);
 
 /* On a vCPU's thread, inside an exit: it runs no more guest code. */
 void vcpu_halt_current(void);

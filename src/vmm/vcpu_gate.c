@@ -28,12 +28,25 @@ void vcpu_gate_finish(struct vcpu_gate *g)
 	pthread_mutex_destroy(&g->lock);
 }
 
+/* With the lock. */
+static void rest(struct vcpu_gate *g)
+{
+	g->resting = true;
+	pthread_cond_broadcast(&g->moved);
+	while (g->held && !g->first)
+		pthread_cond_wait(&g->moved, &g->lock);
+	g->resting = false;
+}
+
 enum vcpu_gate_pass vcpu_gate_enter(struct vcpu_gate *g)
 {
 	enum vcpu_gate_pass pass = GATE_ERRANDS;
 
 	pthread_mutex_lock(&g->lock);
-	if (!g->first) {
+	if (g->held && !g->first) {
+		rest(g);
+		pass = GATE_HELD;
+	} else if (!g->first) {
 		g->thread = pthread_self();
 		g->inside = true;
 		g->visits++;
@@ -76,6 +89,30 @@ void vcpu_gate_wait(struct vcpu_gate *g, unsigned visit)
 	pthread_mutex_lock(&g->lock);
 	while (g->inside && g->visits == visit)
 		pthread_cond_wait(&g->moved, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void vcpu_gate_hold(struct vcpu_gate *g, int signal)
+{
+	pthread_mutex_lock(&g->lock);
+	g->held = true;
+	call_out(g, signal);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void vcpu_gate_wait_held(struct vcpu_gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	while (!g->resting && !g->closed)
+		pthread_cond_wait(&g->moved, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void vcpu_gate_release(struct vcpu_gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->held = false;
+	pthread_cond_broadcast(&g->moved);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -136,6 +173,7 @@ void vcpu_gate_close(struct vcpu_gate *g)
 
 	pthread_mutex_lock(&g->lock);
 	g->closed = true;
+	pthread_cond_broadcast(&g->moved);
 	pthread_mutex_unlock(&g->lock);
 	while ((e = take(g)))
 		end(e, REFUSED);

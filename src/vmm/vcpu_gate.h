@@ -4,7 +4,9 @@
  *
  *	asks:	mark all -> wait for all	-> none uses an old translation
  *		run_on				-> its thread has done the errand
+ *		hold all -> wait for all	-> none runs, up to release
  *	vCPU:	enter: errands? run them, enter again
+ *		       held? rest, enter again
  *		       stale? flush
  *		-> KVM_RUN -> leave
  *
@@ -27,6 +29,7 @@ struct vcpu_gate {
 	pthread_t thread;	/* that is inside */
 	unsigned visits;
 	bool inside, stale, closed;
+	bool held, resting;	/* resting: where it is held */
 	struct vcpu_errand *first, **last;	/* to be run on its thread */
 };
 
@@ -37,6 +40,7 @@ enum vcpu_gate_pass {
 	GATE_PASSED,
 	GATE_STALE,		/* passed; flush first */
 	GATE_ERRANDS,		/* not passed: vcpu_gate_run() first */
+	GATE_HELD,		/* not passed, but held; it may have to stop */
 };
 
 /* Around KVM_RUN, on the vCPU's thread. */
@@ -54,6 +58,15 @@ void vcpu_gate_close(struct vcpu_gate *g);
 unsigned vcpu_gate_mark(struct vcpu_gate *g, int signal);
 /* Not on a thread that is inside. */
 void vcpu_gate_wait(struct vcpu_gate *g, unsigned visit);
+
+/*
+ * Any thread: it does not pass any more, and rests in vcpu_gate_enter() but for
+ * errands.  @signal makes KVM_RUN return.
+ */
+void vcpu_gate_hold(struct vcpu_gate *g, int signal);
+/* Not on a thread that is held: wait until it rests or @g is closed. */
+void vcpu_gate_wait_held(struct vcpu_gate *g);
+void vcpu_gate_release(struct vcpu_gate *g);
 
 /*
  * On the thread of vCPU @from, which is outside: have @run(@arg) done on that

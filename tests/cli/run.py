@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import control
 import disk
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
@@ -45,9 +46,12 @@ def bzimage(init_size=16 * MIB, payload=4096, truncate=0):
     return bytes(head[:len(head) - truncate])
 
 
-def multiboot():
-    """An ELF32 multiboot image that powers off at once."""
-    code = bytes.fromhex('66b80020' '66ba0404' '66ef' 'f4ebfd')
+POWER_OFF = bytes.fromhex('66b80020' '66ba0404' '66ef' 'f4ebfd')
+SPIN = bytes.fromhex('ebfe')
+
+
+def multiboot(code):
+    """An ELF32 multiboot image of that code."""
     elf = bytearray(4096)
     struct.pack_into('<16sHHIIIIIHHHHHH', elf, 0,
                      b'\x7fELF\x01\x01\x01', 2, 3, 1, 0x100000, 52, 0, 0, 52,
@@ -64,7 +68,8 @@ class Box:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.write('bz', bzimage())
-        self.write('mb', multiboot())
+        self.write('mb', multiboot(POWER_OFF))
+        self.write('spin', multiboot(SPIN))
         self.write('disk', bytes(MIB))
 
     def write(self, name, data):
@@ -392,10 +397,18 @@ def disk_commands(b):
     return all(good)
 
 
+def control_cases(b):
+    return all([report(name, function(KVMBUS, b, run, check))
+                for name, function in control.functions])
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         b = Box(folder)
         good = [run_cases(usage_cases(b)), disk_commands(b),
+                run_cases(control.error_cases(b)),
+                report('call-of-another', control.call_of_another(b, run,
+                                                                  check)),
                 device_cases(b)]
         if not HAVE_KVM:
             print('skip kernels-and-disks: no access to /dev/kvm here')
@@ -407,7 +420,7 @@ def main():
                         busy_port(b, socket.SOCK_DGRAM, '/udp')),
                  report('port-privileged', privileged_port(b)),
                  report('disk-locked', locked_by_another(b)),
-                 paravirtual_case(b), apic_case(b)]
+                 control_cases(b), paravirtual_case(b), apic_case(b)]
         if os.path.exists('/sys/module/kvm_pvm'):
             print('skip memory-cases: this KVM cannot boot Linux; '
                   'the nested suite has them')

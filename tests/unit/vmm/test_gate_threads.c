@@ -297,6 +297,106 @@ static void vcpus_that_wait_for_each_other_all_go_on(void **state)
 	assert_int_equal(sum, VCPUS * ROUNDS);
 }
 
+/*
+ * Holding.
+ */
+static unsigned passes;
+
+/* A guest that counts how often it is entered. */
+static void *passer(void *arg)
+{
+	struct vcpu *v = arg;
+
+	self = (unsigned)(v - vcpus);
+	while (__atomic_load_n(&live, __ATOMIC_ACQUIRE)) {
+		signalled = 0;
+		switch (vcpu_gate_enter(&v->gate)) {
+		case GATE_ERRANDS:
+			vcpu_gate_run(&v->gate);
+			break;
+		case GATE_HELD:
+			break;
+		default:
+			__atomic_add_fetch(&passes, 1, __ATOMIC_RELAXED);
+			vcpu_gate_leave(&v->gate);
+		}
+	}
+	vcpu_gate_close(&v->gate);
+	return NULL;
+}
+
+static void start_passer(struct vcpu *v)
+{
+	live = 1;
+	passes = 0;
+	pthread_create(&v->thread, NULL, passer, v);
+}
+
+static void stop_passer(struct vcpu *v)
+{
+	__atomic_store_n(&live, 0, __ATOMIC_RELEASE);
+	vcpu_gate_release(&v->gate);
+	pthread_join(v->thread, NULL);
+}
+
+static unsigned passes_now(void)
+{
+	return __atomic_load_n(&passes, __ATOMIC_RELAXED);
+}
+
+static void who_is_held_does_not_pass_until_released(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+	unsigned before;
+
+	start_passer(v);
+	while (!passes_now())
+		sched_yield();
+	for (unsigned i = 0; i < 100; i++) {
+		vcpu_gate_hold(&v->gate, SIGNAL);
+		vcpu_gate_wait_held(&v->gate);
+		before = passes_now();
+		sched_yield();
+		assert_int_equal(passes_now(), before);
+		vcpu_gate_release(&v->gate);
+		while (passes_now() == before)
+			sched_yield();
+	}
+	stop_passer(v);
+}
+
+static void who_is_held_before_it_comes_never_passes(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+
+	vcpu_gate_hold(&v->gate, SIGNAL);
+	start_passer(v);
+	vcpu_gate_wait_held(&v->gate);
+	stop_passer(v);
+	assert_int_equal(passes, 0);
+}
+
+static void who_is_held_does_errands(void **state)
+{
+	struct vcpu *v = &vcpus[1];
+
+	self = 0;
+	vcpu_gate_hold(&v->gate, SIGNAL);
+	start_passer(v);
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(counted_on(1, 0));
+	vcpu_gate_wait_held(&v->gate);
+	assert_int_equal(passes_now(), 0);
+	stop_passer(v);
+}
+
+static void who_has_closed_is_not_waited_for(void **state)
+{
+	vcpu_gate_hold(&vcpus[1].gate, SIGNAL);
+	vcpu_gate_close(&vcpus[1].gate);
+	vcpu_gate_wait_held(&vcpus[1].gate);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +408,10 @@ int main(void)
 		TEST(who_is_closed_refuses),
 		TEST(those_who_wait_for_one_that_closes_are_refused),
 		TEST(vcpus_that_wait_for_each_other_all_go_on),
+		TEST(who_is_held_does_not_pass_until_released),
+		TEST(who_is_held_before_it_comes_never_passes),
+		TEST(who_is_held_does_errands),
+		TEST(who_has_closed_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

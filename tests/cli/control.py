@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kvmbus run --control and kvmbus call."""
+import contextlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+USAGE, UNAVAILABLE, CANTCREAT, TEMPFAIL, PROTOCOL = 64, 69, 73, 75, 76
+
+
+def error_cases(b):
+    """name, words, status, id, part of the text."""
+    yield 'call-of-nothing', ['call'], USAGE, 'usage', 'kvmbus call PATH'
+    yield 'call-of-nobody', ['call', b / 'nobody'], UNAVAILABLE, \
+        'control.unreached', '--control'
+    yield 'control-in-no-folder', \
+        ['run', '--kernel', b / 'mb', '--control', '/no/such/folder/c'], \
+        CANTCREAT, 'control.socket', 'folder'
+    yield 'control-is-a-file', \
+        ['run', '--kernel', b / 'mb', '--control', b / 'mb'], TEMPFAIL, \
+        'control.in-use', ''
+
+
+def call_of_another(b, run, check):
+    """What listens there hangs up, as most would that speak no D-Bus."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(b / 'other'))
+        listener.listen()
+        threading.Thread(target=lambda: listener.accept()[0].close()).start()
+        return check(run('call', b / 'other', 'GetState'), PROTOCOL,
+                     'control.protocol', 'as a machine')
+
+
+@contextlib.contextmanager
+def machine(kvmbus, b, *words):
+    """One whose guest only spins; what is left of it is killed."""
+    path = b / 'control'
+    vm = subprocess.Popen(
+        [kvmbus, 'run', '--kernel', b / 'spin', '--console', 'off', '--net',
+         'off', '-m', '16M', '--timeout', '60s', '--control', path, *words],
+        stderr=subprocess.PIPE, text=True)
+    try:
+        while not path.exists() and vm.poll() is None:
+            time.sleep(0.01)
+        yield path, vm
+    finally:
+        vm.kill()
+        vm.communicate()
+
+
+def said(done, what):
+    """None, or what is wrong with an answer."""
+    if done.returncode or done.stdout.strip() != what:
+        return f'status {done.returncode}, {done.stdout!r}, {done.stderr!r}'
+    return None
+
+
+def states(kvmbus, b, run, check):
+    with machine(kvmbus, b) as (path, vm):
+        for words, what in [
+                (['GetState'], 'running'), (['Pause'], ''), (['Pause'], ''),
+                (['GetState'], 'paused'), (['Reset'], ''),
+                (['GetState'], 'paused'), (['Resume'], ''),
+                (['GetState'], 'running'), (['Pause'], ''),
+                (['PowerOff'], '')]:
+            problem = said(run('call', path, *words), what)
+            if problem:
+                return f'{words}: {problem}'
+        if vm.wait(10):
+            return f'the machine ended with {vm.returncode}'
+    return 'the socket is left' if path.exists() else None
+
+
+def questions(kvmbus, b, run, check):
+    with machine(kvmbus, b) as (path, vm):
+        if stat.S_IMODE(os.stat(path).st_mode) != 0o600:
+            return 'others may use the socket'
+        forms = run('call', path).stdout.splitlines()
+        if 'GetState -> state:s' not in forms or 'Pause' not in forms:
+            return f'forms are {forms}'
+        answer = run('call', '--json', path, 'GetState').stdout
+        if json.loads(answer) != {'state': 'running'}:
+            return f'as JSON {answer!r}'
+        return check(run('call', path, 'Fly'), USAGE, 'control.method',
+                     'Fly') or \
+            check(run('call', path, 'Pause', 'now'), USAGE, 'usage',
+                  'try: Pause')
+
+
+def places(kvmbus, b, run, check):
+    """A path is one machine's, up to its end of any kind."""
+    second = ['run', '--kernel', b / 'mb', '--console', 'off', '-m', '16M',
+              '--net', 'off', '--control', b / 'control']
+    with machine(kvmbus, b) as (path, vm):
+        problem = check(run(*second), TEMPFAIL, 'control.in-use',
+                        str(path)) or said(run('call', path, 'GetState'),
+                                           'running')
+        if problem:
+            return problem
+    if not path.exists():
+        return 'it was killed, and yet its socket is gone'
+    return check(run('call', path), UNAVAILABLE, 'control.unreached', '') or \
+        check(run(*second), 0, '')
+
+
+functions = [('control-states', states), ('control-questions', questions),
+             ('control-places', places)]
