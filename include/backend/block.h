@@ -20,7 +20,11 @@ enum block_op {
 	BLOCK_WRITE,
 	BLOCK_FLUSH,		/* what was done() before is on stable storage */
 	BLOCK_WRITE_ZEROES,	/* reads as zeroes; frees space if it can */
-	BLOCK_GROW,		/* offset is the new size; what is new is 0 */
+	/*
+	 * offset is the new size; what is new is 0;
+	 * smaller by perform() only
+	 */
+	BLOCK_GROW,
 };
 
 struct block_request {
@@ -55,6 +59,8 @@ struct block_backend_ops {
 	 * NULL: none ever waits.
 	 */
 	void (*hurry)(struct block_backend *bb);
+	/* See block_next_data(); NULL: there may be data everywhere. */
+	uint64_t (*next_data)(struct block_backend *bb, uint64_t at);
 	/*
 	 * Free it.  No request is in flight; the last one's done() may be what
 	 * calls this.
@@ -87,6 +93,16 @@ static inline void block_hurry(struct block_backend *bb)
 {
 	if (bb->ops->hurry)
 		bb->ops->hurry(bb);
+}
+
+/*
+ * Where the disk may have data at @at or behind it, a multiple of block_size;
+ * its size if all of that reads as zeroes.  For a disk that has not been
+ * written since it was opened.  Blocks.
+ */
+static inline uint64_t block_next_data(struct block_backend *bb, uint64_t at)
+{
+	return bb->ops->next_data ? bb->ops->next_data(bb, at) : at;
 }
 
 static inline void block_close(struct block_backend *bb)

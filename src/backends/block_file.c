@@ -314,6 +314,19 @@ static int file_perform(struct block_backend *bb, struct block_request *rq)
 	return result;
 }
 
+static uint64_t file_next_data(struct block_backend *bb, uint64_t at)
+{
+	struct block_file *f = container_of(bb, struct block_file, bb);
+	off_t data;
+
+	if (at >= bb->size)
+		return bb->size;
+	data = lseek(f->fd, (off_t)at, SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? bb->size : at;
+	return MIN((uint64_t)data & ~(uint64_t)(bb->block_size - 1), bb->size);
+}
+
 static void file_close(struct block_backend *bb)
 {
 	struct block_file *f = container_of(bb, struct block_file, bb);
@@ -327,6 +340,7 @@ static const struct block_backend_ops file_ops = {
 	.name = "file",
 	.submit = file_submit,
 	.perform = file_perform,
+	.next_data = file_next_data,
 	.close = file_close,
 };
 

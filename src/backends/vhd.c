@@ -186,6 +186,39 @@ static void vhd_submit(struct block_backend *bb, struct block_request *rq)
 		transfer(v, rq);
 }
 
+/*
+ * Data of block @index at @at or behind it.  Without a parent, what is a hole
+ * of the file is one of the disk, whatever the bitmap says.
+ */
+static uint64_t data_in_block(const struct vhd *v, uint32_t index, uint64_t at)
+{
+	uint64_t skip = at % v->block_size, data, found;
+
+	if (vhd_is_absent(v, index))
+		return v->parent ? block_next_data(v->parent, at) : UINT64_MAX;
+	if (v->parent)
+		return at;
+	data = vhd_data_offset(v, index);
+	found = block_next_data(v->file, data + skip);
+	return at - skip + (found - data);
+}
+
+static uint64_t vhd_next_data(struct block_backend *bb, uint64_t at)
+{
+	struct vhd *v = container_of(bb, struct vhd, bb);
+
+	while (at < bb->size) {
+		uint32_t index = (uint32_t)(at / v->block_size);
+		uint64_t end = ((uint64_t)index + 1) * v->block_size;
+		uint64_t data = data_in_block(v, index, at);
+
+		if (data < end)
+			return MIN(data, bb->size);
+		at = end;
+	}
+	return bb->size;
+}
+
 static void vhd_close(struct block_backend *bb)
 {
 	struct vhd *v = container_of(bb, struct vhd, bb);
@@ -203,6 +236,7 @@ static void vhd_close(struct block_backend *bb)
 static const struct block_backend_ops vhd_ops = {
 	.name = "vhd",
 	.submit = vhd_submit,
+	.next_data = vhd_next_data,
 	.close = vhd_close,
 };
 

@@ -12,6 +12,13 @@ static void fixed_submit(struct block_backend *bb, struct block_request *rq)
 	block_submit(container_of(bb, struct vhd_fixed, bb)->file, rq);
 }
 
+static uint64_t fixed_next_data(struct block_backend *bb, uint64_t at)
+{
+	struct vhd_fixed *f = container_of(bb, struct vhd_fixed, bb);
+
+	return MIN(block_next_data(f->file, at), bb->size);
+}
+
 static void fixed_close(struct block_backend *bb)
 {
 	struct vhd_fixed *f = container_of(bb, struct vhd_fixed, bb);
@@ -23,6 +30,7 @@ static void fixed_close(struct block_backend *bb)
 static const struct block_backend_ops fixed_ops = {
 	.name = "vhd-fixed",
 	.submit = fixed_submit,
+	.next_data = fixed_next_data,
 	.close = fixed_close,
 };
 

@@ -4,9 +4,7 @@
  * where it is not zero.  What is new is zero already.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/util.h"
@@ -17,6 +15,7 @@
 #define SLOTS		16u
 #define SLOT_SIZE	(1u << 20)
 #define GRAIN		4096u	/* zeroes are looked for by these */
+#define FLUSH_EACH	(64u << 20)
 
 struct copy;
 
@@ -33,8 +32,10 @@ struct slot {
 struct copy {
 	struct loop *loop;
 	struct block_backend *from, *to;
-	int holes;		/* descriptor to look for holes with, or -1 */
 	uint64_t next;		/* to be read */
+	uint64_t unflushed;	/* bytes that no flush has been begun for */
+	bool flushing;
+	struct block_request flush;
 	unsigned busy;
 	int result;		/* the first error */
 	const char *failed;	/* file that it is of */
@@ -60,12 +61,38 @@ static bool is_zero(const uint8_t *p, uint64_t len)
 	return !*p && !memcmp(p, p + 1, len - 1);
 }
 
+static void flushed(struct block_request *rq)
+{
+	struct copy *c = container_of(rq, struct copy, flush);
+
+	if (rq->result)
+		stop(c, rq->result, c->args->second);
+	c->flushing = false;
+	c->busy--;
+}
+
+/* The host's disk works while there is more to copy. */
+static void flush(struct copy *c)
+{
+	c->flushing = true;
+	c->busy++;
+	c->unflushed = 0;
+	c->flush = (struct block_request){
+		.op = BLOCK_FLUSH, .done = flushed,
+	};
+	block_submit(c->to, &c->flush);
+}
+
 static void written(struct block_request *rq)
 {
 	struct slot *s = container_of(rq, struct slot, rq);
+	struct copy *c = s->copy;
 
 	if (rq->result)
-		stop(s->copy, rq->result, s->copy->args->second);
+		stop(c, rq->result, c->args->second);
+	c->unflushed += rq->len;
+	if (c->unflushed >= FLUSH_EACH && !c->flushing && !c->result)
+		flush(c);
 	slot_next(s);
 }
 
@@ -105,17 +132,13 @@ static void was_read(struct block_request *rq)
 	slot_next(s);
 }
 
-/* Where data begins at @at or behind it; the end if there is none. */
-static uint64_t skip_hole(const struct copy *c, uint64_t at)
+/* Where the next piece begins, which may be data. */
+static uint64_t next_piece(const struct copy *c)
 {
-	off_t data;
+	uint64_t data = block_next_data(c->from, c->next);
 
-	if (c->holes < 0 || at >= c->from->size)
-		return at;
-	data = lseek(c->holes, (off_t)at, SEEK_DATA);
-	if (data < 0)
-		return errno == ENXIO ? c->from->size : at;
-	return MAX(at, MIN((uint64_t)data, c->from->size) / GRAIN * GRAIN);
+	return data == c->from->size ? data :
+	       MAX(c->next, data / GRAIN * GRAIN);
 }
 
 /* The next piece of the disk to read, if there is one. */
@@ -123,7 +146,7 @@ static void slot_read(struct slot *s)
 {
 	struct copy *c = s->copy;
 
-	c->next = skip_hole(c, c->next);
+	c->next = next_piece(c);
 	if (c->next == c->from->size) {
 		c->busy--;
 		return;
@@ -152,15 +175,6 @@ static void slot_next(struct slot *s)
 	}
 }
 
-static void flushed(struct block_request *rq)
-{
-	struct slot *s = container_of(rq, struct slot, rq);
-
-	if (rq->result)
-		stop(s->copy, rq->result, s->copy->args->second);
-	s->copy->busy--;
-}
-
 static void signalled(struct signals *signals, int signal)
 {
 	struct copy *c = container_of(signals, struct copy, signals);
@@ -187,8 +201,7 @@ static void run(struct copy *c)
 	}
 	wait(c);
 	if (!c->result) {
-		c->busy++;
-		submit(&c->slots[0], c->to, BLOCK_FLUSH, NULL, 0, 0, flushed);
+		flush(c);
 		wait(c);
 	}
 	for (unsigned i = 0; i < SLOTS; i++)
@@ -214,15 +227,6 @@ static bool report(const struct copy *c, GError **error)
 			 c->result == -ENOSPC ? "another folder" : c->failed);
 }
 
-/* Holes of the file are the disk's if it is there byte for byte. */
-static int open_for_holes(const struct copy *c)
-{
-	const char *name = c->from->ops->name;
-
-	return strcmp(name, "file") != 0 && strcmp(name, "vhd-fixed") != 0 ?
-	       -1 : open(c->args->file, O_RDONLY | O_CLOEXEC);
-}
-
 static bool copy(struct copy *c, struct disk_output *out, GError **error)
 {
 	const struct block_file_options to = { .path = out->temporary };
@@ -231,13 +235,10 @@ static bool copy(struct copy *c, struct disk_output *out, GError **error)
 			   error);
 	if (!c->to)
 		return false;
-	c->holes = open_for_holes(c);
 	disk_progress_begin(&c->progress, "convert", c->from->size);
 	signals_catch(&c->signals, c->loop);
 	run(c);
 	signals_finish(&c->signals);
-	if (c->holes >= 0)
-		close(c->holes);
 	block_close(c->to);
 	return report(c, error);
 }
