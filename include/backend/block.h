@@ -20,10 +20,7 @@ enum block_op {
 	BLOCK_WRITE,
 	BLOCK_FLUSH,		/* what was done() before is on stable storage */
 	BLOCK_WRITE_ZEROES,	/* reads as zeroes; frees space if it can */
-	/*
-	 * offset is the new size; what is new is 0;
-	 * smaller by perform() only
-	 */
+	/* offset is the new size; what is new is 0; perform() can cut, too */
 	BLOCK_GROW,
 };
 

@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "backends/block_mem.h"
 #include "core/util.h"
+
+#define ROOM	(UINT64_C(4) << 30)	/* of addresses; memory by touch */
+
+/*
+ * What a closed disk leaves for the next one: fuzzers make thousands, and to
+ * get new pages from the kernel is most of what that costs.
+ */
+static struct {
+	uint8_t *bytes;
+	uint64_t used;		/* behind it are zeroes */
+} spare;
 
 struct block_mem {
 	struct block_backend bb;
@@ -11,6 +24,7 @@ struct block_mem {
 	struct block_request *first, **end;
 	unsigned count[BLOCK_GROW + 1];
 	uint8_t *bytes;
+	uint64_t used;		/* behind it are zeroes */
 };
 
 static void transfer(uint8_t *disk, const struct block_request *rq)
@@ -31,25 +45,37 @@ static void transfer(uint8_t *disk, const struct block_request *rq)
 	g_assert(!left);
 }
 
-static void grow(struct block_mem *m, uint64_t size)
+static void zero(struct block_mem *m, const struct block_request *rq)
 {
-	m->bytes = g_realloc(m->bytes, size);
-	memset(m->bytes + m->bb.size, 0, size - m->bb.size);
+	if (rq->offset < m->used)
+		memset(m->bytes + rq->offset, 0,
+		       MIN(rq->len, m->used - rq->offset));
+}
+
+static void resize(struct block_mem *m, uint64_t size)
+{
+	if (size < m->used) {
+		memset(m->bytes + size, 0, m->used - size);
+		m->used = size;
+	}
 	m->bb.size = size;
 }
 
 static void act(struct block_mem *m, const struct block_request *rq)
 {
 	switch (rq->op) {
-	case BLOCK_READ:
 	case BLOCK_WRITE:
+		m->used = MAX(m->used, rq->offset + rq->len);
+		transfer(m->bytes + rq->offset, rq);
+		break;
+	case BLOCK_READ:
 		transfer(m->bytes + rq->offset, rq);
 		break;
 	case BLOCK_WRITE_ZEROES:
-		memset(m->bytes + rq->offset, 0, rq->len);
+		zero(m, rq);
 		break;
 	case BLOCK_GROW:
-		grow(m, rq->offset);
+		resize(m, rq->offset);
 		break;
 	case BLOCK_FLUSH:
 		break;
@@ -75,7 +101,7 @@ static void check(const struct block_backend *bb,
 		  const struct block_request *rq)
 {
 	if (rq->op == BLOCK_GROW) {
-		g_assert(bb->growable && rq->offset > bb->size);
+		g_assert(bb->growable);
 		g_assert(rq->offset % bb->block_size == 0);
 	} else if (rq->op != BLOCK_FLUSH) {
 		g_assert(rq->offset <= bb->size);
@@ -91,6 +117,8 @@ static void mem_submit(struct block_backend *bb, struct block_request *rq)
 	struct block_mem *m = container_of(bb, struct block_mem, bb);
 
 	check(bb, rq);
+	g_assert(rq->op != BLOCK_GROW ||
+		 (rq->offset > bb->size && rq->offset <= ROOM));
 	m->count[rq->op]++;
 	rq->backend = bb;
 	rq->next = NULL;
@@ -105,6 +133,8 @@ static int mem_perform(struct block_backend *bb, struct block_request *rq)
 
 	check(bb, rq);
 	m->count[rq->op]++;
+	if (rq->op == BLOCK_GROW && rq->offset > ROOM)
+		return -ENOSPC;
 	act(m, rq);
 	return 0;
 }
@@ -114,7 +144,10 @@ static void mem_close(struct block_backend *bb)
 	struct block_mem *m = container_of(bb, struct block_mem, bb);
 
 	g_assert(!m->first);
-	g_free(m->bytes);
+	if (spare.bytes)
+		munmap(spare.bytes, ROOM);
+	spare.bytes = m->bytes;
+	spare.used = m->used;
 	g_free(m);
 }
 
@@ -124,6 +157,21 @@ static const struct block_backend_ops mem_ops = {
 	.perform = mem_perform,
 	.close = mem_close,
 };
+
+static uint8_t *take_bytes(void)
+{
+	uint8_t *bytes = spare.bytes;
+
+	if (bytes) {
+		memset(bytes, 0, spare.used);
+		spare.bytes = NULL;
+		return bytes;
+	}
+	bytes = mmap(NULL, ROOM, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	g_assert(bytes != MAP_FAILED);
+	return bytes;
+}
 
 struct block_backend *block_mem_new(struct loop *loop, uint64_t size,
 				    uint32_t block_size)
@@ -138,13 +186,25 @@ struct block_backend *block_mem_new(struct loop *loop, uint64_t size,
 	m->loop = loop;
 	m->note.run = run;
 	m->end = &m->first;
-	m->bytes = g_malloc0(size);
+	g_assert(size <= ROOM);
+	m->bytes = take_bytes();
 	return &m->bb;
+}
+
+uint8_t *block_mem_part(struct block_backend *bb, uint64_t offset,
+			uint64_t len)
+{
+	struct block_mem *m = container_of(bb, struct block_mem, bb);
+
+	g_assert(offset <= bb->size && len <= bb->size - offset);
+	/* What the caller will do to them is not seen. */
+	m->used = MAX(m->used, offset + len);
+	return m->bytes + offset;
 }
 
 uint8_t *block_mem_bytes(struct block_backend *bb)
 {
-	return container_of(bb, struct block_mem, bb)->bytes;
+	return block_mem_part(bb, 0, bb->size);
 }
 
 unsigned block_mem_count(const struct block_backend *bb, enum block_op op)

@@ -41,6 +41,11 @@ int block_grow_now(struct block_backend *bb, uint64_t size)
 	return bb->ops->perform(bb, &rq);
 }
 
+int block_cut_now(struct block_backend *bb, uint64_t size)
+{
+	return block_grow_now(bb, size);
+}
+
 int block_flush_now(struct block_backend *bb)
 {
 	struct block_request rq = { .op = BLOCK_FLUSH };

@@ -14,6 +14,8 @@ int block_write_now(struct block_backend *bb, uint64_t offset,
 		    const void *buf, size_t len);
 int block_zero_now(struct block_backend *bb, uint64_t offset, uint64_t len);
 int block_grow_now(struct block_backend *bb, uint64_t size);
+/* Make it smaller. */
+int block_cut_now(struct block_backend *bb, uint64_t size);
 int block_flush_now(struct block_backend *bb);
 
 #endif

@@ -51,4 +51,12 @@ struct vhd_facts {
 bool vhd_read_facts(struct block_backend *file, const char *path,
 		    struct vhd_facts *facts, GError **error);
 
+/*
+ * Make the dynamic or differencing disk in @file, of which @facts are known and
+ * whose footer is there, larger.  At any instant the file has the disk of the
+ * old size or of the new one.  0 or -errno; -EINVAL: there is no such disk.
+ */
+int vhd_resize(struct block_backend *file, const struct vhd_facts *facts,
+	       uint64_t size);
+
 #endif

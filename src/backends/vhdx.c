@@ -40,6 +40,8 @@ static void vhdx_close(struct block_backend *bb)
 	struct vhdx *v = container_of(bb, struct vhdx, bb);
 	int ret = vhdx_commit_all(v);
 
+	if (!ret && v->log.begun)
+		ret = vhdx_space_give_back(v);
 	if (ret)
 		trace(TRACE_BLOCK, "vhdx.close result=%d", ret);
 	vhdx_free(v);
@@ -48,6 +50,7 @@ static void vhdx_close(struct block_backend *bb)
 static const struct block_backend_ops vhdx_ops = {
 	.name = "vhdx",
 	.submit = vhdx_submit,
+	.next_data = vhdx_next_data,
 	.close = vhdx_close,
 };
 
@@ -59,6 +62,20 @@ static bool open_file(struct vhdx *v, const char *path, GError **error)
 		return false;
 	return vhdx_regions_read(v, path, error) &&
 	       vhdx_metadata_read(v, path, error);
+}
+
+void vhdx_get_facts(struct block_backend *bb, struct vhdx_facts *facts)
+{
+	const struct vhdx *v = container_of(bb, struct vhdx, bb);
+
+	*facts = (struct vhdx_facts){
+		.fixed = v->layout.leave_allocated,
+		.block_size = v->layout.block_size,
+		.log_size = v->layout.log.length,
+		.disk_id = v->layout.disk_id,
+		.file_write_guid = v->header.file_write_guid,
+		.data_write_guid = v->header.data_write_guid,
+	};
 }
 
 static void describe(struct vhdx *v)

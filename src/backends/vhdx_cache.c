@@ -63,7 +63,7 @@ static void page_loaded(struct block_request *rq)
 	vhdx_wake(v);
 }
 
-static void page_load(struct vhdx *v, uint64_t offset)
+static struct vhdx_page *page_new(struct vhdx *v, uint64_t offset)
 {
 	struct vhdx_page *p = g_new0(struct vhdx_page, 1);
 
@@ -72,7 +72,6 @@ static void page_load(struct vhdx *v, uint64_t offset)
 	p->offset = offset;
 	p->bytes = g_aligned_alloc(1, VHDX_SECTOR, VHDX_SECTOR);
 	p->link.data = p->dirty_link.data = p;
-	p->loading = true;
 	p->iov = (struct iovec){ p->bytes, VHDX_SECTOR };
 	p->rq = (struct block_request){
 		.op = BLOCK_READ, .offset = offset, .len = VHDX_SECTOR,
@@ -80,7 +79,28 @@ static void page_load(struct vhdx *v, uint64_t offset)
 	};
 	g_hash_table_insert(v->cache.pages, &p->offset, p);
 	g_queue_push_tail_link(&v->cache.age, &p->link);
+	return p;
+}
+
+static void page_load(struct vhdx *v, uint64_t offset)
+{
+	struct vhdx_page *p = page_new(v, offset);
+
+	p->loading = true;
 	block_submit(v->file, &p->rq);
+}
+
+/* Without a loop. */
+static int page_load_now(struct vhdx *v, uint64_t offset,
+			 struct vhdx_page **page)
+{
+	int ret;
+
+	*page = page_new(v, offset);
+	ret = v->file->ops->perform(v->file, &(*page)->rq);
+	if (ret)
+		page_drop(&v->cache, *page);
+	return ret;
 }
 
 static struct vhdx_page *page_find(struct vhdx *v, uint64_t offset)
@@ -92,6 +112,9 @@ static struct vhdx_page *page_find(struct vhdx *v, uint64_t offset)
 static int page_get(struct vhdx *v, uint64_t offset, struct vhdx_page **page)
 {
 	*page = page_find(v, offset);
+	if (!*page && v->closing)
+		return page_load_now(v, offset & ~(uint64_t)(VHDX_SECTOR - 1),
+				     page);
 	if (!*page)
 		page_load(v, offset & ~(uint64_t)(VHDX_SECTOR - 1));
 	else if (!(*page)->loading)
@@ -119,7 +142,7 @@ void vhdx_cache_forget_failures(struct vhdx_cache *c)
 }
 
 /* A bitmap block's entry follows those of each chunk's payload blocks. */
-static uint64_t entry_offset(const struct vhdx *v, uint64_t block)
+uint64_t vhdx_bat_offset(const struct vhdx *v, uint64_t block)
 {
 	return v->layout.bat.offset +
 	       (block + block / v->layout.chunk_ratio) * sizeof(uint64_t);
@@ -127,7 +150,7 @@ static uint64_t entry_offset(const struct vhdx *v, uint64_t block)
 
 int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry)
 {
-	uint64_t offset = entry_offset(v, block);
+	uint64_t offset = vhdx_bat_offset(v, block);
 	struct vhdx_page *p;
 	int ret = page_get(v, offset, &p);
 
@@ -138,11 +161,37 @@ int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry)
 
 void vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry)
 {
-	uint64_t offset = entry_offset(v, block);
+	uint64_t offset = vhdx_bat_offset(v, block);
 	struct vhdx_page *p = page_find(v, offset);
 
 	memcpy(p->bytes + offset % VHDX_SECTOR, &entry, sizeof(entry));
 	page_dirty(p);
+}
+
+/* All of its pages are there before the first one is changed. */
+int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
+{
+	for (unsigned i = 0; i < 2 * n; i++) {
+		const struct vhdx_change *c = &changes[i % n];
+		size_t len;
+
+		for (size_t done = 0; done < c->len; done += len) {
+			uint64_t at = c->offset + done;
+			struct vhdx_page *p;
+			int ret = page_get(v, at, &p);
+
+			if (ret)
+				return ret;
+			len = MIN(c->len - done,
+				  VHDX_SECTOR - at % VHDX_SECTOR);
+			if (i < n)
+				continue;
+			memcpy(p->bytes + at % VHDX_SECTOR,
+			       (const uint8_t *)c->bytes + done, len);
+			page_dirty(p);
+		}
+	}
+	return 0;
 }
 
 static bool on_region(const struct vhdx_region *r, uint64_t offset,

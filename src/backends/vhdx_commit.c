@@ -154,6 +154,13 @@ int vhdx_begin(struct vhdx *v)
 	return VHDX_WAIT;
 }
 
+int vhdx_begin_now(struct vhdx *v)
+{
+	v->closing = true;
+	vhdx_begin(v);
+	return v->log.begun ? 0 : v->log.result;
+}
+
 static void take_pages(struct vhdx *v)
 {
 	struct vhdx_log *log = &v->log;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backends/block_bitmap.h"
 #include "backends/block_now.h"
 #include "backends/crc32c.h"
 #include "backends/vhdx_internal.h"
@@ -78,6 +79,7 @@ bool vhdx_headers_read(struct vhdx *v, const char *path, GError **error)
 	v->current = good[1] && (!good[0] || h[1].sequence_number >
 					     h[0].sequence_number);
 	v->header = h[v->current];
+	v->damaged_header = !good[0] || !good[1];
 	return header_check(v, path, error);
 }
 
@@ -117,12 +119,25 @@ static bool table_good(const uint8_t *table)
 	       h->entry_count <= VHDX_REGION_ENTRY_MAX;
 }
 
+static bool one_table_read(struct vhdx *v, uint64_t at, uint8_t *table)
+{
+	return !block_read_now(v->file, at, table, VHDX_TABLE_SIZE) &&
+	       table_good(table);
+}
+
+/* The first one if that is good. */
 static bool table_read(struct vhdx *v, uint8_t *table)
 {
-	return (!block_read_now(v->file, VHDX_REGION1_OFFSET, table,
-				VHDX_TABLE_SIZE) && table_good(table)) ||
-	       (!block_read_now(v->file, VHDX_REGION2_OFFSET, table,
-				VHDX_TABLE_SIZE) && table_good(table));
+	bool second = one_table_read(v, VHDX_REGION2_OFFSET, table);
+	g_autofree uint8_t *first = g_malloc(VHDX_TABLE_SIZE);
+
+	v->damaged_regions = !one_table_read(v, VHDX_REGION1_OFFSET, first);
+	if (v->damaged_regions)
+		return second;
+	v->damaged_regions = !second ||
+			     memcmp(first, table, VHDX_TABLE_SIZE) != 0;
+	memcpy(table, first, VHDX_TABLE_SIZE);
+	return true;
 }
 
 static bool overlaps(const struct vhdx_region *a, uint64_t offset,
@@ -199,4 +214,50 @@ bool vhdx_regions_read(struct vhdx *v, const char *path, GError **error)
 				 "it has no proper regions for the BAT and "
 				 "for metadata", NULL);
 	return true;
+}
+
+uint8_t *vhdx_regions_make(struct vhdx *v, const struct vhdx_region *bat)
+{
+	g_autofree uint8_t *table = g_malloc(VHDX_TABLE_SIZE);
+	struct vhdx_region_table_header *h = (void *)table;
+	struct vhdx_region_table_entry *e = (void *)(h + 1);
+
+	if (!table_read(v, table))
+		return NULL;
+	for (uint32_t i = 0; i < h->entry_count; i++) {
+		if (region_known(&v->layout, &e[i].guid) != &v->layout.bat)
+			continue;
+		e[i].file_offset = bat->offset;
+		e[i].length = (uint32_t)bat->length;
+	}
+	h->checksum = vhdx_checksum(table, VHDX_TABLE_SIZE);
+	return g_steal_pointer(&table);
+}
+
+static uint64_t mark(const struct vhdx *v, uint64_t *used, uint64_t offset,
+		     uint64_t length)
+{
+	uint64_t units = v->file->size / VHDX_MIB;
+	uint64_t first = MIN(offset / VHDX_MIB, units);
+	uint64_t end = MIN(first + length / VHDX_MIB, units);
+
+	block_bitmap_set(used, first, end);
+	return end * VHDX_MIB;
+}
+
+uint64_t vhdx_regions_mark(struct vhdx *v, uint64_t *used)
+{
+	g_autofree uint8_t *table = vhdx_regions_make(v, &v->layout.bat);
+	const struct vhdx_region_table_header *h = (const void *)table;
+	const struct vhdx_region_table_entry *e = (const void *)(h + 1);
+	uint64_t end = mark(v, used, v->layout.log.offset,
+			    v->layout.log.length);
+
+	mark(v, used, 0, VHDX_MIB);
+	for (uint32_t i = 0; table && i < h->entry_count; i++) {
+		uint64_t last = mark(v, used, e[i].file_offset, e[i].length);
+
+		end = MAX(end, last);
+	}
+	return end;
 }

@@ -11,6 +11,8 @@
  *	vhdx_cache.c	pages of the BAT
  *	vhdx_space.c	blocks in the file that are free
  *	vhdx_commit.c	the log: pages become stable
+ *	vhdx_resize.c	another size
+ *	vhdx_survey.c	where data is; what is wrong
  *
  * Requests wait in one queue for whatever they lack, a page, space, a commit;
  * each event wakes all of them, and they look again.
@@ -34,7 +36,8 @@ struct vhdx_layout {
 	struct vhdx_region log, bat, metadata;
 	uint32_t block_size;
 	bool leave_allocated;
-	uint64_t size;			/* of the disk */
+	uint64_t size;			/* of the disk ... */
+	uint64_t size_at;		/* ... and where the file says so */
 	uint32_t sector, physical_sector;
 	uint64_t chunk_ratio;		/* payload blocks of a bitmap block */
 	uint64_t blocks, entries;	/* payload blocks, BAT entries */
@@ -98,6 +101,9 @@ struct vhdx {
 	struct vhdx_layout layout;
 	struct vhdx_header header;	/* the current one */
 	unsigned current;		/* which of the two that is */
+	bool damaged_header;		/* the other one was, at opening */
+	bool damaged_regions;		/* likewise */
+	bool replayed;
 	struct vhdx_cache cache;
 	struct vhdx_space space;
 	struct vhdx_log log;
@@ -131,6 +137,13 @@ bool vhdx_headers_read(struct vhdx *v, const char *path, GError **error);
 bool vhdx_regions_read(struct vhdx *v, const char *path, GError **error);
 /* Make @v->header the next one: number, checksum.  Returns its place. */
 uint64_t vhdx_header_next(struct vhdx *v);
+/*
+ * Set the bits of the MiB of the file that headers and regions have, also those
+ * that nobody here knows.  Returns where they end.
+ */
+uint64_t vhdx_regions_mark(struct vhdx *v, uint64_t *used);
+/* The region table, with another place for the BAT; NULL: both are damaged. */
+uint8_t *vhdx_regions_make(struct vhdx *v, const struct vhdx_region *bat);
 /* Say in both headers that the log is empty.  0 or -errno. */
 int vhdx_header_end_log(struct vhdx *v);
 uint32_t vhdx_checksum(const void *data, size_t len);
@@ -153,6 +166,18 @@ void vhdx_cache_forget_failures(struct vhdx_cache *c);
 int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry);
 /* It has been got since the loop's last turn. */
 void vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry);
+/*
+ * Bytes of the file that are changed through the log, all at once; they are on
+ * VHDX_COMMIT_PAGES at most.  Without a loop.  0, or -errno and none is.
+ */
+struct vhdx_change {
+	uint64_t offset;
+	const void *bytes;
+	size_t len;
+};
+int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n);
+/* Where the BAT has the entry of a payload block. */
+uint64_t vhdx_bat_offset(const struct vhdx *v, uint64_t block);
 /* Whether a block can be at @offset: in the file, on no region. */
 bool vhdx_block_fits(const struct vhdx *v, uint64_t offset);
 
@@ -163,12 +188,19 @@ void vhdx_space_finish(struct vhdx_space *s);
 int vhdx_allocate(struct vhdx *v, uint64_t *offset);
 /* A block of zeroes that nobody uses any more. */
 void vhdx_space_add(struct vhdx *v, uint64_t offset);
+/* Cut off what is free at the file's end; the log is empty.  0 or -errno. */
+int vhdx_space_give_back(struct vhdx *v);
+
+/* vhdx_survey.c */
+uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at);
 
 /* vhdx_commit.c */
 void vhdx_log_init(struct vhdx *v);
 void vhdx_log_finish(struct vhdx *v);
 /* The file may be written: 0, -errno, or VHDX_WAIT. */
 int vhdx_begin(struct vhdx *v);
+/* The same at once, without a loop from now on.  0 or -errno. */
+int vhdx_begin_now(struct vhdx *v);
 /* Start a commit if none runs. */
 void vhdx_commit(struct vhdx *v);
 /* All of @v->in_flight of the other phase have ended. */

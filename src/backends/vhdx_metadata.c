@@ -152,6 +152,7 @@ bool vhdx_metadata_read(struct vhdx *v, const char *path, GError **error)
 	    !item_read(v, items, LOGICAL_SECTOR, &l->sector, 4) ||
 	    !item_read(v, items, PHYSICAL_SECTOR, &l->physical_sector, 4))
 		return damaged(error, path, "its metadata cannot be read");
+	l->size_at = l->metadata.offset + items->entry[DISK_SIZE].offset;
 	l->block_size = p.block_size;
 	l->leave_allocated = p.flags & VHDX_LEAVE_BLOCKS_ALLOCATED;
 	if (!vhdx_layout_valid(l))

@@ -281,7 +281,8 @@ bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
 		return vhdx_fail(error, path, "vhdx.dirty",
 				 "it was not closed, and its log cannot be "
 				 "replayed into a file that is read-only",
-				 "open it once without ro=on");
+				 "kvmbus disk check --replay, or without "
+				 "ro=on");
 	if (v->layout.log.length > LOG_MAX)
 		return vhdx_fail(error, path, "vhdx.log-size",
 				 "it was not closed, and its log has more "
@@ -292,5 +293,6 @@ bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
 	ok = replay_log(&r, path, error);
 	g_free(r.log);
 	g_free(r.found);
+	v->replayed = ok;
 	return ok;
 }

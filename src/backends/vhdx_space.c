@@ -2,6 +2,7 @@
 /* Space for blocks: what was given back, and the file's end. */
 #include <errno.h>
 
+#include "backends/block_now.h"
 #include "backends/vhdx_internal.h"
 #include "core/util.h"
 
@@ -44,6 +45,28 @@ static void grow(struct vhdx *v)
 		.op = BLOCK_GROW, .offset = v->space.end + step, .done = grown,
 	};
 	block_submit(v->file, &v->space.rq);
+}
+
+static gint by_offset(gconstpointer a, gconstpointer b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int vhdx_space_give_back(struct vhdx *v)
+{
+	struct vhdx_space *s = &v->space;
+	uint64_t size = v->layout.block_size;
+
+	g_array_sort(s->free, by_offset);
+	while (s->free->len && g_array_index(s->free, uint64_t, s->free->len -
+					     1) + size == s->end) {
+		s->end -= size;
+		g_array_set_size(s->free, s->free->len - 1);
+	}
+	return s->end < v->file->size && v->file->growable ?
+	       block_cut_now(v->file, s->end) : 0;
 }
 
 int vhdx_allocate(struct vhdx *v, uint64_t *offset)

@@ -70,6 +70,11 @@ static bool set_repair(struct disk_args *a, const char *value, GError **error)
 	return a->repair = true;
 }
 
+static bool set_replay(struct disk_args *a, const char *value, GError **error)
+{
+	return a->replay = true;
+}
+
 static bool set_shrink(struct disk_args *a, const char *value, GError **error)
 {
 	return a->shrink = true;
@@ -99,6 +104,8 @@ static const struct option {
 	{ "--json", NULL, "for programs", OF(INFO) | OF(CHECK), set_json },
 	{ "--repair", NULL, "mend what can be mended without a guess",
 	  OF(CHECK), set_repair },
+	{ "--replay", NULL, "write what the log of a VHDX has to its places",
+	  OF(CHECK), set_replay },
 	{ "--shrink", NULL, "allow a smaller size, if nothing is there",
 	  OF(RESIZE), set_shrink },
 };

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is wrong with an image, one line each. */
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/block_now.h"
+#include "backends/vhdx.h"
 #include "core/error.h"
 #include "vmm/disk_internal.h"
 #include "vmm/disk_report.h"
+
+#define REPAIR	"kvmbus disk check --repair"
 
 struct check {
 	struct block_backend *file;
 	const struct disk_args *args;
 	struct vhd_facts facts;
-	unsigned lost;		/* blocks whose data cannot be right */
-	unsigned blocks;	/* that are used */
+	unsigned blocks;	/* that are used; of these ... */
+	unsigned outside;	/* ... beyond the file's end, */
+	unsigned shared;	/* and on others */
+	struct vhdx_survey survey;
 	bool no_footer, no_copy;
 	bool mended;
 };
@@ -28,7 +34,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Entries that are outside of the file, or share a part of it with others. */
-static void count_lost(struct check *c, uint32_t *entries, uint32_t count)
+static void count_blocks(struct check *c, uint32_t *entries, uint32_t count)
 {
 	uint32_t block = be32toh(c->facts.header.block_size);
 	uint64_t len = vhd_bitmap_size(block) + (uint64_t)block, end = 0;
@@ -40,9 +46,10 @@ static void count_lost(struct check *c, uint32_t *entries, uint32_t count)
 		uint64_t at = (uint64_t)entries[i] * VHD_SECTOR;
 
 		c->blocks++;
-		if (at < end || at > c->file->size ||
-		    len > c->file->size - at)
-			c->lost++;
+		if (at > c->file->size || len > c->file->size - at)
+			c->outside++;
+		else if (at < end)
+			c->shared++;
 		end = at + len;
 	}
 }
@@ -63,7 +70,7 @@ static bool check_table(struct check *c, GError **error)
 		return disk_fail(error, EX_IOERR, "vhd.read",
 				 "the block table cannot be read",
 				 g_strerror(-result), "a copy of the file");
-	count_lost(c, entries, count);
+	count_blocks(c, entries, count);
 	return true;
 }
 
@@ -110,15 +117,31 @@ static bool check_vhd(struct check *c, GError **error)
 	return check_table(c, error) && check_copies(c, error);
 }
 
-/* To open one is to check it, and to write it is to replay its log. */
-static bool check_vhdx(const struct disk_args *a, GError **error)
+static bool check_failed(const char *what, int result, GError **error)
 {
-	const struct block_file_options o = {
-		.path = a->file, .read_only = true,
-	};
-	autoptr(block_backend) bb = block_open(NULL, &o, false, error);
+	return disk_fail(error, EX_IOERR, "disk.io", what,
+			 g_strerror(-result), "a copy of the file");
+}
 
-	return bb != NULL;
+/* To open one is to check it, and to write it is to replay its log. */
+static bool check_vhdx(struct check *c, GError **error)
+{
+	autoptr(block_backend) bb = NULL;
+	int result;
+
+	bb = vhdx_open(NULL, c->file, c->args->file, error);
+	c->file = NULL;
+	if (!bb)
+		return false;
+	result = vhdx_survey(bb, &c->survey);
+	if (result)
+		return check_failed("the BAT cannot be read", result, error);
+	if (!c->args->repair)
+		return true;
+	result = vhdx_repair(bb, &c->survey);
+	c->mended = !result;
+	return !result ||
+	       check_failed("the disk cannot be mended", result, error);
 }
 
 static const char *footer_state(const struct check *c)
@@ -131,6 +154,33 @@ static const char *footer_state(const struct check *c)
 			      "the copy at the start differs";
 }
 
+static const char *copies_state(const struct check *c, bool damaged)
+{
+	return !damaged ? "good" : c->mended ? "mended" :
+	       "one of two is damaged";
+}
+
+static void report_vhd(struct report *r, const struct check *c)
+{
+	report_text(r, "footers", footer_state(c));
+	if (!c->facts.header.block_size)
+		return;
+	report_number(r, "blocks", c->blocks, "");
+	report_number(r, "lost-blocks", c->outside + c->shared, "");
+}
+
+static void report_vhdx(struct report *r, const struct check *c)
+{
+	const struct vhdx_survey *s = &c->survey;
+
+	report_text(r, "log", s->replayed ? "replayed" : "empty");
+	report_text(r, "headers", copies_state(c, s->damaged_header));
+	report_text(r, "regions", copies_state(c, s->damaged_regions));
+	report_number(r, "blocks", s->blocks, "");
+	report_number(r, "lost-blocks", s->outside + s->shared, "");
+	report_bytes(r, c->mended ? "freed-space" : "lost-space", s->lost);
+}
+
 static void report(const struct check *c, enum block_format format)
 {
 	struct report r;
@@ -139,48 +189,73 @@ static void report(const struct check *c, enum block_format format)
 	report_text(&r, "file", c->args->file);
 	report_text(&r, "format", block_format_name(format));
 	if (format == BLOCK_FORMAT_VHD)
-		report_text(&r, "footers", footer_state(c));
-	if (c->facts.header.block_size) {
-		report_number(&r, "blocks", c->blocks, "");
-		report_number(&r, "lost-blocks", c->lost, "");
-	}
+		report_vhd(&r, c);
+	else if (format == BLOCK_FORMAT_VHDX)
+		report_vhdx(&r, c);
 	report_end(&r);
+}
+
+static bool damaged(const struct check *c, const char *why, const char *advice,
+		    GError **error)
+{
+	g_autofree char *what = g_strdup_printf("%s is damaged",
+						c->args->file);
+
+	return disk_fail(error, EX_DATAERR, "disk.damaged", what, why, advice);
 }
 
 static bool verdict(const struct check *c, GError **error)
 {
-	g_autofree char *what = g_strdup_printf("%s is damaged",
-						c->args->file);
+	const struct vhdx_survey *s = &c->survey;
+	uint64_t outside = c->outside + s->outside, shared = c->shared +
+							     s->shared;
 	g_autofree char *why = NULL;
 
-	if (c->lost) {
-		why = g_strdup_printf("%u of its blocks are outside of the "
-				      "file, or share it with others", c->lost);
-		return disk_fail(error, EX_DATAERR, "disk.damaged", what, why,
-				 "a backup; nothing here can bring them back");
+	if (outside || shared) {
+		why = g_strdup_printf("of its blocks, %" PRIu64 " are outside "
+				      "of the file, and %" PRIu64 " share a "
+				      "place with others", outside, shared);
+		return damaged(c, why, "a backup; nothing here can bring them "
+			       "back", error);
 	}
-	if ((c->no_footer || c->no_copy) && !c->mended)
-		return disk_fail(error, EX_DATAERR, "disk.damaged", what,
-				 footer_state(c), "kvmbus disk check --repair");
+	if (c->mended)
+		return true;
+	if (c->no_footer || c->no_copy)
+		return damaged(c, footer_state(c), REPAIR, error);
+	if (s->damaged_header || s->damaged_regions)
+		return damaged(c, s->damaged_header ?
+			       "one of its two headers is damaged" :
+			       "one of its two region tables is damaged",
+			       REPAIR, error);
 	return true;
+}
+
+static bool run(struct check *c, enum block_format format, GError **error)
+{
+	if (c->args->replay && format != BLOCK_FORMAT_VHDX)
+		return disk_fail(error, EX_USAGE, "usage",
+				 "there is nothing to replay",
+				 "only a VHDX has a log", "--repair");
+	if (format == BLOCK_FORMAT_VHD && !check_vhd(c, error))
+		return false;
+	if (format == BLOCK_FORMAT_VHDX && !check_vhdx(c, error))
+		return false;
+	report(c, format);
+	return verdict(c, error);
 }
 
 int disk_check(const struct disk_args *a, GError **error)
 {
 	const struct block_file_options o = {
-		.path = a->file, .read_only = !a->repair,
+		.path = a->file, .read_only = !a->repair && !a->replay,
 	};
-	autoptr(block_backend) file = block_file_open(NULL, &o, error);
-	struct check c = { .file = file, .args = a };
-	enum block_format format;
+	struct check c = {
+		.file = block_file_open(NULL, &o, error), .args = a,
+	};
+	bool ok;
 
-	if (!file)
-		return (*error)->code;
-	format = block_format_of(file);
-	if (format == BLOCK_FORMAT_VHD && !check_vhd(&c, error))
-		return (*error)->code;
-	if (format == BLOCK_FORMAT_VHDX && !check_vhdx(a, error))
-		return (*error)->code;
-	report(&c, format);
-	return verdict(&c, error) ? 0 : (*error)->code;
+	ok = c.file && run(&c, block_format_of(c.file), error);
+	vhdx_survey_finish(&c.survey);
+	block_close(c.file);
+	return ok ? 0 : (*error)->code;
 }

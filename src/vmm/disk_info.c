@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "backends/vhd_parent.h"
+#include "backends/vhdx.h"
 #include "vmm/disk_internal.h"
 #include "vmm/disk_report.h"
 
@@ -30,6 +31,15 @@ static void report_id(struct report *r, const uint8_t id[16])
 				       i == 4 || i == 6 || i == 8 || i == 10 ?
 				       "-" : "", id[i]);
 	report_text(r, "id", text->str);
+}
+
+static void report_geometry(struct report *r, const struct vhd_footer *f)
+{
+	g_autofree char *text = g_strdup_printf(
+		"%u/%u/%u", be16toh(f->cylinders), f->heads,
+		f->sectors_per_track);
+
+	report_text(r, "geometry", text);
 }
 
 static void report_file(struct report *r, const char *path)
@@ -80,6 +90,7 @@ static bool report_vhd(struct report *r, struct block_backend *file,
 	report_bytes(r, "size", f.size);
 	report_number(r, "sector-size", VHD_SECTOR, " bytes");
 	report_id(r, f.footer.unique_id);
+	report_geometry(r, &f.footer);
 	if (f.type == VHD_FIXED)
 		return true;
 	report_bytes(r, "block-size", be32toh(f.header.block_size));
@@ -93,11 +104,22 @@ static bool report_vhdx(struct report *r, const char *path, GError **error)
 {
 	const struct block_file_options o = { .path = path, .read_only = true };
 	autoptr(block_backend) bb = block_open(NULL, &o, false, error);
+	char text[GUID_TEXT_SIZE];
+	struct vhdx_facts f;
 
 	if (!bb)
 		return false;
+	vhdx_get_facts(bb, &f);
+	report_text(r, "type", f.fixed ? "fixed" : "dynamic");
 	report_bytes(r, "size", bb->size);
 	report_number(r, "sector-size", bb->block_size, " bytes");
+	report_number(r, "physical-sector-size", bb->physical_block_size,
+		      " bytes");
+	report_bytes(r, "block-size", f.block_size);
+	report_bytes(r, "log-size", f.log_size);
+	report_text(r, "id", guid_text(&f.disk_id, text));
+	report_text(r, "file-write-guid", guid_text(&f.file_write_guid, text));
+	report_text(r, "data-write-guid", guid_text(&f.data_write_guid, text));
 	return true;
 }
 

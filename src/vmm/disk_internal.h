@@ -18,7 +18,7 @@ struct disk_args {
 	const char *format;		/* -O; NULL: by the name */
 	const char *parent;
 	uint64_t block_size;
-	bool fixed, azure, force, json, repair, shrink;
+	bool fixed, azure, force, json, repair, replay, shrink;
 };
 
 /* Each returns an exit status. */

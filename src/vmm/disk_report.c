@@ -8,7 +8,7 @@
 static void print_name(struct report *r, const char *name)
 {
 	if (!r->json) {
-		printf("%-12s ", name);
+		printf("%-20s ", name);
 		return;
 	}
 	if (!r->first)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "backends/block_now.h"
+#include "backends/vhdx.h"
 #include "core/error.h"
 #include "vmm/disk_internal.h"
 
@@ -34,6 +34,11 @@ static bool io_ok(const struct resize *r, int result, GError **error)
 			       "room on the host's disk", error);
 }
 
+static bool is_zero(const uint8_t *p, size_t len)
+{
+	return !*p && !memcmp(p, p + 1, len - 1);
+}
+
 /* Whether the disk's bytes from @at to @end of the file are all zero. */
 static bool is_unused(const struct resize *r, uint64_t at, uint64_t end)
 {
@@ -42,8 +47,8 @@ static bool is_unused(const struct resize *r, uint64_t at, uint64_t end)
 	for (; at < end; at += CHUNK) {
 		size_t len = MIN(CHUNK, end - at);
 
-		if (block_read_now(r->file, at, buf, len) < 0 || *buf ||
-		    memcmp(buf, buf + 1, len - 1) != 0)
+		if (block_read_now(r->file, at, buf, len) < 0 ||
+		    !is_zero(buf, len))
 			return false;
 	}
 	return true;
@@ -106,70 +111,14 @@ static bool resize_fixed(struct resize *r, GError **error)
 	return io_ok(r, result, error);
 }
 
-/* A longer BAT, at the end of the file; *@table is where. */
-static int move_table(const struct resize *r, uint32_t entries,
-		      uint64_t *table)
-{
-	uint64_t had = be32toh(r->facts.header.max_table_entries);
-	uint64_t bytes = vhd_table_size(entries);
-	g_autofree uint8_t *buf = g_malloc(bytes);
-	int result;
-
-	result = block_read_now(r->file, *table, buf, vhd_table_size(had));
-	if (result)
-		return result;
-	memset(buf + had * 4, 0xff, bytes - had * 4);
-	*table = r->file->size;
-	result = block_grow_now(r->file, *table + bytes + VHD_SECTOR);
-	return result ? result : block_write_now(r->file, *table, buf, bytes);
-}
-
-/*
- * What is new is in the file before the header says so, and the copy of the
- * footer comes last: with the old one the disk has its old size.
- */
-static int enter_size(const struct resize *r, const struct vhd_header *h)
-{
-	struct vhd_footer f = r->facts.footer;
-	int result;
-
-	vhd_footer_resize(&f, r->size);
-	result = block_flush_now(r->file);
-	if (!result)
-		result = block_write_now(r->file, be64toh(f.data_offset), h,
-					 sizeof(*h));
-	if (!result)
-		result = block_write_now(r->file, r->file->size - VHD_SECTOR,
-					 &f, sizeof(f));
-	if (!result)
-		result = block_flush_now(r->file);
-	if (!result)
-		result = block_write_now(r->file, 0, &f, sizeof(f));
-	return result ? result : block_flush_now(r->file);
-}
-
 static bool resize_dynamic(struct resize *r, GError **error)
 {
-	struct vhd_header h = r->facts.header;
-	uint32_t block = be32toh(h.block_size);
-	uint32_t entries = (uint32_t)((r->size + block - 1) / block);
-	uint64_t table = be64toh(h.table_offset);
-	int result = 0;
-
 	if (r->size < r->facts.size)
 		return fail(r, EX_USAGE, "disk.shrink",
 			    "a VHD that grows cannot become smaller",
 			    "kvmbus disk convert, after resizing a raw copy",
 			    error);
-	if (entries > be32toh(h.max_table_entries)) {
-		result = move_table(r, entries, &table);
-		h.table_offset = htobe64(table);
-		h.max_table_entries = htobe32(entries);
-		vhd_header_seal(&h);
-	}
-	if (!result)
-		result = enter_size(r, &h);
-	return io_ok(r, result, error);
+	return io_ok(r, vhd_resize(r->file, &r->facts, r->size), error);
 }
 
 static bool resize_vhd(struct resize *r, GError **error)
@@ -186,6 +135,90 @@ static bool resize_vhd(struct resize *r, GError **error)
 		return fail(r, EX_USAGE, "vhd.size", "a VHD ends at 2040 GiB",
 			    "another format", error);
 	return resize_dynamic(r, error);
+}
+
+/*
+ * VHDX: what a smaller disk loses is unmapped first, by a loop.
+ */
+static void noted(struct block_request *rq)
+{
+	rq->backend = NULL;
+}
+
+static int wait_for(struct loop *loop, struct block_backend *bb,
+		    struct block_request rq)
+{
+	rq.done = noted;
+	rq.backend = bb;
+	block_submit(bb, &rq);
+	while (rq.backend)
+		loop_turn(loop, true);
+	return rq.result;
+}
+
+static bool has_no_data(struct loop *loop, struct block_backend *bb,
+			uint64_t at)
+{
+	g_autofree uint8_t *buf = g_malloc(CHUNK);
+
+	while ((at = block_next_data(bb, at)) < bb->size) {
+		struct iovec iov = { buf, MIN(CHUNK, bb->size - at) };
+		struct block_request rq = {
+			.op = BLOCK_READ, .offset = at, .len = iov.iov_len,
+			.iov = &iov, .iovcnt = 1,
+		};
+
+		if (wait_for(loop, bb, rq) || !is_zero(buf, iov.iov_len))
+			return false;
+		at += iov.iov_len;
+	}
+	return true;
+}
+
+static bool drop_end(const struct resize *r, struct loop *loop,
+		     struct block_backend *bb, GError **error)
+{
+	struct block_request zeroes = {
+		.op = BLOCK_WRITE_ZEROES, .offset = r->size,
+		.len = bb->size - r->size,
+	};
+	struct block_request flush = { .op = BLOCK_FLUSH };
+
+	return may_shrink(r, has_no_data(loop, bb, r->size), error) &&
+	       io_ok(r, wait_for(loop, bb, zeroes), error) &&
+	       io_ok(r, wait_for(loop, bb, flush), error);
+}
+
+static bool resize_vhdx(const struct resize *r, struct loop *loop,
+			GError **error)
+{
+	const struct block_file_options o = { .path = r->args->file };
+	autoptr(block_backend) bb = block_open(loop, &o, false, error);
+	int result;
+
+	if (!bb)
+		return false;
+	if (r->size < bb->size && r->size % bb->block_size == 0 &&
+	    !drop_end(r, loop, bb, error))
+		return false;
+	result = vhdx_resize(bb, r->size);
+	if (result == -EINVAL)
+		return fail(r, EX_USAGE, "vhdx.size",
+			    "there is no such disk",
+			    "whole sectors, up to 64 TiB", error);
+	return io_ok(r, result, error);
+}
+
+/* The file is opened anew, with a loop. */
+static bool reopen_vhdx(struct resize *r, GError **error)
+{
+	struct loop *loop = loop_new(error);
+	bool ok;
+
+	g_clear_pointer(&r->file, block_close);
+	ok = loop && resize_vhdx(r, loop, error);
+	loop_free(loop);
+	return ok;
 }
 
 int disk_resize(const struct disk_args *a, GError **error)
@@ -208,10 +241,7 @@ int disk_resize(const struct disk_args *a, GError **error)
 		ok = resize_vhd(&r, error);
 		break;
 	case BLOCK_FORMAT_VHDX:
-		ok = fail(&r, EX_USAGE, "vhdx.size",
-			  "a VHDX keeps its size here",
-			  "convert it to raw, resize that, and convert it",
-			  error);
+		ok = reopen_vhdx(&r, error);
 		break;
 	case BLOCK_FORMAT_RAW:
 		ok = resize_raw(&r, error);

@@ -94,6 +94,8 @@ def error_cases(b):
         'vhd.footer', 'raw'
     yield 'disk-resize-smaller', [*disk, 'resize', b / 'raw', '512K'], \
         USAGE, 'disk.shrink', '--shrink'
+    yield 'disk-check-replay-raw', [*disk, 'check', '--replay', b / 'raw'], \
+        USAGE, 'usage', 'only a VHDX'
     yield 'disk-resize-to-nothing', [*disk, 'resize', b / 'raw', '0M'], \
         USAGE, 'usage', 'empty'
 
@@ -152,10 +154,11 @@ def chains(b, run):
 def resizes(b, run):
     raw = scattered(b / 'size.img', 5 * MIB)
     data = raw.read_bytes()
-    for name, words in ('s.img', []), ('s.vhd', []), ('sf.vhd', ['--fixed']):
+    for name, words in ('s.img', []), ('s.vhd', []), ('sf.vhd', ['--fixed']), \
+            ('s.vhdx', ['--block-size', '1M']), ('sf.vhdx', ['--fixed']):
         run_ok(run, 'convert', raw, b / name, *words)
-        run_ok(run, 'resize', b / name, '600M')
-        assert info(run, b / name)['size'] == 600 * MIB
+        run_ok(run, 'resize', b / name, '60M')
+        assert info(run, b / name)['size'] == 60 * MIB
         run_ok(run, 'check', b / name)
         run_ok(run, 'convert', b / name, b / 'sized.img', '--force')
         with open(b / 'sized.img', 'rb') as f:
@@ -163,6 +166,10 @@ def resizes(b, run):
             assert not f.read().strip(b'\0'), name
         if name == 's.vhd':
             continue
+        if QEMU_IMG and name.endswith('vhdx'):
+            qemu_img('check', b / name)
+            qemu_img('compare', '-f', 'vhdx', '-F', 'raw', b / name,
+                     b / 'sized.img')
         run_ok(run, 'resize', b / name, '5M', '--shrink')
         assert info(run, b / name)['size'] == 5 * MIB
         done = run('disk', 'resize', b / name, '4M', '--shrink')
@@ -185,7 +192,93 @@ def checks(b, run):
     path = b.write('c-twice.vhd', whole[:1540] + whole[1536:1540] +
                    whole[1544:])
     done = run('disk', 'check', path)
-    assert done.returncode == DATAERR and '1 of its blocks' in done.stderr
+    assert done.returncode == DATAERR and '1 share' in done.stderr
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82f63b78 * (crc & 1)
+    return crc ^ 0xffffffff
+
+
+def sealed(data):
+    """With the checksum that VHDX has at byte 4 of most things."""
+    data = data[:4] + bytes(4) + data[8:]
+    return data[:4] + struct.pack('<I', crc32c(data)) + data[8:]
+
+
+def not_closed(whole):
+    """A VHDX with an entry in its log, which changes nothing."""
+    log_guid = b'not closed' + bytes(6)
+    entry = struct.pack('<4sIIIQII16sQQ', b'loge', 0, 4096, 0, 1, 0, 0,
+                        log_guid, len(whole), len(whole))
+    whole = bytearray(whole)
+    for at in 64 << 10, 128 << 10:
+        header = whole[at:at + 4096]
+        header[48:64] = log_guid
+        whole[at:at + 4096] = sealed(bytes(header))
+    whole[MIB:MIB + 4096] = sealed(entry.ljust(4096, b'\0'))
+    return bytes(whole)
+
+
+def broken(whole, at, with_what):
+    return whole[:at] + with_what + whole[at + len(with_what):]
+
+
+def checks_vhdx(b, run):
+    """Each damage has a name; what can be mended is, and nothing is lost."""
+    raw = scattered(b / 'x.img', 5 * MIB)
+    run_ok(run, 'convert', raw, b / 'x.vhdx', '--block-size', '1M')
+    whole = (b / 'x.vhdx').read_bytes()
+    for name, bad, why, words in (
+            ('header', broken(whole, (64 << 10) + 100, b'x'), 'headers',
+             ['--repair']),
+            ('region', broken(whole, (256 << 10) + 100, b'x'),
+             'region tables', ['--repair']),
+            ('log', not_closed(whole), 'not closed', ['--replay'])):
+        path = b.write(f'x-{name}.vhdx', bad)
+        done = run('disk', 'check', path)
+        assert done.returncode == DATAERR and why in done.stderr, done.stderr
+        assert path.read_bytes() == bad
+        run_ok(run, 'check', path, *words)
+        assert ' good' in run_ok(run, 'check', path)
+        run_ok(run, 'convert', path, b / 'x-back.img', '--force')
+        assert raw.read_bytes() == (b / 'x-back.img').read_bytes(), name
+    bat = 3 * MIB
+    for name, bad, why in (
+            ('twice', broken(whole, bat + 8, whole[bat:bat + 8]), '1 share'),
+            ('far', broken(whole, bat + 8, struct.pack('<Q', 6 | 999 * MIB)),
+             '1 are outside')):
+        path = b.write(f'x-{name}.vhdx', bad)
+        done = run('disk', 'check', '--repair', path)
+        assert done.returncode == DATAERR and why in done.stderr, done.stderr
+
+
+def lost_space(b, run):
+    """What no block uses, here after the BAT forgot one, is freed."""
+    run_ok(run, 'convert', scattered(b / 'y.img', 5 * MIB), b / 'y.vhdx',
+           '--block-size', '1M')
+    whole = (b / 'y.vhdx').read_bytes()
+    path = b.write('y.vhdx', broken(whole, 3 * MIB + 8, bytes(8)))
+    used = os.stat(path).st_blocks
+    told = json.loads(run_ok(run, 'check', '--json', path))
+    assert told['lost-space'] == MIB, told
+    told = json.loads(run_ok(run, 'check', '--json', '--repair', path))
+    assert told['freed-space'] == MIB, told
+    assert os.stat(path).st_blocks <= used - 2048
+    assert json.loads(run_ok(run, 'check', '--json', path))['lost-space'] == 0
+
+
+def facts(b, run):
+    run_ok(run, 'create', b / 'i.vhdx', '64M', '--block-size', '2M')
+    told = info(run, b / 'i.vhdx')
+    assert told['type'] == 'dynamic' and told['block-size'] == 2 * MIB, told
+    assert told['data-write-guid'] != told['file-write-guid'], told
+    run_ok(run, 'create', b / 'i.vhd', '64M')
+    assert info(run, b / 'i.vhd')['geometry'].count('/') == 2
 
 
 def locked(b, run):
@@ -264,7 +357,8 @@ def qemu_sizes(b, run):
 
 def functions(kvmbus):
     """Name and function of (box, run), in order."""
-    for f in round_trips, azure, chains, resizes, checks, locked:
+    for f in round_trips, azure, chains, resizes, checks, checks_vhdx, \
+            lost_space, facts, locked:
         yield f'disk-{f.__name__.replace("_", "-")}', f
     yield 'disk-interrupted', lambda b, run: interrupted(b, run, kvmbus)
     for f in qemu_agrees, qemu_agrees_on_vhdx, qemu_sizes:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VHDX files of any kind: opened, their log replayed, read, written, closed.
+ * VHDX files of any kind: opened, their log replayed, read, written, mended,
+ * resized, closed.
  *
  * The input is a list of steps.  Some change bytes of a good file, in places
  * that structures are in, before it is opened, and checksums are made right
@@ -20,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define MIB		(UINT64_C(1) << 20)
 #define DISK_SIZE	(6 * MIB)
 #define REQUESTS	8
+#define CHUNK		(64u << 10)
 
 enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };
 
@@ -51,7 +53,7 @@ static void fix_entry(uint8_t *entry)
 }
 
 /* Some bytes of one structure, then its checksum. */
-static void change(uint8_t *b, const struct step *s)
+static void change(struct block_backend *file, const struct step *s)
 {
 	static const struct {
 		uint32_t at, checked;	/* bytes that a checksum covers */
@@ -63,7 +65,7 @@ static void change(uint8_t *b, const struct step *s)
 		{ 2 * MIB, 0 }, { 2 * MIB + 65536, 0 }, { 3 * MIB, 0 },
 	};
 	unsigned n = s->place % G_N_ELEMENTS(places);
-	uint8_t *p = b + places[n].at;
+	uint8_t *p = block_mem_part(file, places[n].at, MIB / 2);
 
 	memcpy(p + s->offset % 512 + (s->offset & 1024 ? 4096 : 0), &s->value,
 	       s->offset & 512 ? 8 : 1);
@@ -96,7 +98,9 @@ static void submit(struct block_backend *bb, struct block_request *rq,
 	};
 	uint64_t unit = bb->block_size, units = bb->size / unit;
 	uint64_t at = s->value % units * unit;
-	uint64_t len = MIN((uint64_t)(s->offset + 1) * unit, bb->size - at);
+	/* Mostly short ones; some touch several blocks. */
+	uint64_t n = s->offset & 7 ? s->offset >> 3 & 63 : s->offset >> 3;
+	uint64_t len = MIN((n + 1) * unit, bb->size - at);
 
 	len = MIN(len, sizeof(buf));
 	*v = (struct iovec){ buf, len };
@@ -151,17 +155,57 @@ static struct block_backend *make_good(bool dirty)
 	return copy;
 }
 
+struct good {
+	struct block_backend *file;
+	bool data[5 * MIB / CHUNK];	/* chunks that are not all zero */
+};
+
+static const struct good *get_good(bool dirty)
+{
+	static struct good good[2];
+	struct good *g = &good[dirty];
+
+	if (g->file)
+		return g;
+	g->file = make_good(dirty);
+	for (unsigned n = 0; n < MIN(g->file->size / CHUNK,
+				     G_N_ELEMENTS(g->data)); n++) {
+		const uint8_t *p = block_mem_part(g->file, n * CHUNK, CHUNK);
+
+		g->data[n] = *p || memcmp(p, p + 1, CHUNK - 1) != 0;
+	}
+	return g;
+}
+
+/* Most of a file is zero, as it begins. */
 static struct block_backend *make_file(bool dirty)
 {
-	static struct block_backend *good[2];
-	struct block_backend *file;
+	const struct good *g = get_good(dirty);
+	struct block_backend *file = block_mem_new(loop, g->file->size, 512);
 
-	if (!good[dirty])
-		good[dirty] = make_good(dirty);
-	file = block_mem_new(loop, good[dirty]->size, 512);
-	memcpy(block_mem_bytes(file), block_mem_bytes(good[dirty]),
-	       MIN(file->size, 5 * MIB));
+	for (unsigned n = 0; n < G_N_ELEMENTS(g->data); n++)
+		if (g->data[n])
+			memcpy(block_mem_part(file, n * CHUNK, CHUNK),
+			       block_mem_part(g->file, n * CHUNK, CHUNK),
+			       CHUNK);
 	return file;
+}
+
+/* What "kvmbus disk" does to it. */
+static void maintain(struct block_backend *bb, uint8_t how)
+{
+	struct vhdx_survey s;
+
+	block_next_data(bb, 0);
+	if (how & 16) {
+		if (!vhdx_survey(bb, &s))
+			vhdx_repair(bb, &s);
+		vhdx_survey_finish(&s);
+	}
+	if (how & 32)
+		vhdx_resize(bb, bb->size + (how & 64 ? 256 << 10 : 3) * MIB);
+	else if (how & 64)
+		vhdx_resize(bb, bb->size / 2 / 4096 * 4096);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -177,10 +221,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		loop = loop_new(NULL);
 	file = make_file(first & 1);
 	for (unsigned n = first >> 1 & 7; n && READ(&in, &s); n--)
-		change(block_mem_bytes(file), &s);
+		change(file, &s);
 	bb = vhdx_open(loop, file, "fuzz", NULL);
 	if (bb) {
 		use(bb, &in);
+		maintain(bb, first);
 		block_close(bb);
 	}
 	return 0;

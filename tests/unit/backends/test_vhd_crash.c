@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 
 #include "backends/block_mem.h"
@@ -17,6 +18,7 @@
 #define DISK_SIZE	(24 * BLOCK)
 #define SECTORS		(DISK_SIZE / 512)
 #define WRITES		60
+#define LARGE_SIZE	(200 * BLOCK)
 #define NAME		"disk.vhd"
 
 /* A request that the file was asked for. */
@@ -259,20 +261,41 @@ static void check(unsigned n, GRand *r)
 	block_close(bb);
 }
 
+static void begin(void)
+{
+	loop = loop_new(NULL);
+	assert_non_null(loop);
+	log_of_file = g_array_new(FALSE, FALSE, sizeof(struct entry));
+	g_array_set_clear_func(log_of_file, entry_clear);
+	promises = g_array_new(FALSE, FALSE, sizeof(struct promise));
+}
+
+/* What is recorded from now on begins with what @mem has. */
+static void begin_log(struct block_backend *mem)
+{
+	g_free(start);
+	start_size = mem->size;
+	start = g_memdup2(block_mem_bytes(mem), start_size);
+	g_array_set_size(log_of_file, 0);
+}
+
+static void end(void)
+{
+	g_array_unref(promises);
+	g_array_unref(log_of_file);
+	g_clear_pointer(&start, g_free);
+	loop_free(loop);
+}
+
 static void nothing_that_was_promised_is_lost(void **state)
 {
 	for (uint32_t seed = 0; seed < 2; seed++) {
 		g_autoptr(GRand) r = g_rand_new_with_seed(seed);
 		struct block_backend *mem, *bb;
 
-		loop = loop_new(NULL);
-		assert_non_null(loop);
-		log_of_file = g_array_new(FALSE, FALSE, sizeof(struct entry));
-		g_array_set_clear_func(log_of_file, entry_clear);
-		promises = g_array_new(FALSE, FALSE, sizeof(struct promise));
+		begin();
 		mem = new_file();
-		start_size = mem->size;
-		start = g_memdup2(block_mem_bytes(mem), start_size);
+		begin_log(mem);
 		bb = vhd_open(loop, recorder_new(mem), &options, NULL);
 		assert_non_null(bb);
 		live(r, bb);
@@ -282,17 +305,65 @@ static void nothing_that_was_promised_is_lost(void **state)
 			check(n, r);
 			check(n, r);
 		}
-		g_array_unref(promises);
-		g_array_unref(log_of_file);
-		g_free(start);
-		loop_free(loop);
+		end();
 	}
+}
+
+/* The disk has @version, and behind it nothing. */
+static void check_resized(struct block_backend *bb, const uint8_t *version)
+{
+	static uint8_t disk[DISK_SIZE];
+
+	assert_true(bb->size == DISK_SIZE || bb->size == LARGE_SIZE);
+	request(bb, BLOCK_READ, false, 0, disk, DISK_SIZE);
+	for (unsigned i = 0; i < SECTORS; i++)
+		assert_int_equal(disk[i * 512], version[i]);
+	if (bb->size == DISK_SIZE)
+		return;
+	request(bb, BLOCK_READ, false, LARGE_SIZE - DISK_SIZE, disk,
+		DISK_SIZE);
+	for (unsigned i = 0; i < DISK_SIZE; i++)
+		assert_int_equal(disk[i], 0);
+}
+
+/* A table of one sector has no room for so many blocks. */
+static void a_disk_has_its_old_size_or_its_new_one(void **state)
+{
+	g_autoptr(GRand) r = g_rand_new_with_seed(9);
+	struct block_backend *file, *bb;
+	struct vhd_facts facts;
+
+	begin();
+	file = new_file();
+	bb = vhd_open(loop, recorder_new(file), &options, NULL);
+	live(r, bb);
+	request(bb, BLOCK_FLUSH, false, 0, NULL, 0);
+	begin_log(file);
+	block_close(bb);
+	file = recorder_new(crashed(0, NULL));
+	assert_true(vhd_read_facts(file, NAME, &facts, NULL));
+	assert_int_equal(vhd_resize(file, &facts, LARGE_SIZE), 0);
+	assert_int_equal(vhd_resize(file, &facts, DISK_SIZE - 512), -EINVAL);
+	for (unsigned n = 0; n <= log_of_file->len; n++) {
+		for (unsigned how = 0; how < 20; how++) {
+			bb = vhd_open(loop, crashed(n, how ? r : NULL),
+				      &options, NULL);
+			assert_non_null(bb);
+			check_resized(bb, latest);
+			block_close(bb);
+		}
+	}
+	bb = vhd_open(loop, file, &options, NULL);
+	assert_int_equal(bb->size, LARGE_SIZE);
+	block_close(bb);
+	end();
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_that_was_promised_is_lost),
+		cmocka_unit_test(a_disk_has_its_old_size_or_its_new_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

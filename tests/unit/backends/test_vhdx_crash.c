@@ -13,6 +13,7 @@
 #define CELLS		160u		/* 10 MiB */
 #define SECTOR		512u
 #define STEPS		60u
+#define LARGE_SIZE	(300u * UINT64_C(1024) * MIB)	/* for a longer BAT */
 
 /* What was done to the file, in order. */
 struct record {
@@ -204,6 +205,10 @@ static void redo(struct block_backend *mem, const struct record *r,
 	uint64_t end = r->op == BLOCK_WRITE_ZEROES ? 0 : r->offset + r->len;
 	uint8_t *to;
 
+	if (r->op == BLOCK_GROW && r->offset < mem->size)
+		mem->ops->perform(mem, &(struct block_request){
+			.op = BLOCK_GROW, .offset = r->offset,
+		});
 	/* So does a write behind the end. */
 	if (end > mem->size)
 		mem->ops->perform(mem, &(struct block_request){
@@ -236,8 +241,23 @@ static bool is_possible(unsigned cell, uint8_t value, unsigned when)
 	return false;
 }
 
+static void check_size(void)
+{
+	uint64_t size = rig.bb->size;
+
+	if (size == CELLS * CELL)
+		return;
+	assert_int_equal(size, LARGE_SIZE);
+	for (uint64_t at = CELLS * CELL; at < size; at += size / 7 & -MIB) {
+		assert_int_equal(rig_do(&rig, BLOCK_READ, at, CELL), 0);
+		for (unsigned i = 0; i < CELL; i++)
+			assert_int_equal(rig.buf[i], 0);
+	}
+}
+
 static void check_disk(unsigned when)
 {
+	check_size();
 	for (unsigned cell = 0; cell < CELLS; cell++) {
 		assert_int_equal(rig_do(&rig, BLOCK_READ, cell * CELL, CELL),
 				 0);
@@ -301,12 +321,39 @@ static void what_was_flushed_survives_each_crash(void **state)
 	block_close(base);
 }
 
+static void a_disk_has_its_old_size_or_its_new_one(void **state)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(5);
+	struct block_backend *base;
+	unsigned from;
+
+	rig.bb = vhdx_open(rig.loop, &recorder.bb, "recorded", NULL);
+	use_disk(rand);
+	flush_all();
+	block_close(rig.bb);
+	from = recorder.records->len;
+	base = block_mem_new(rig.loop, recorder.mem->size, 512);
+	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
+	       base->size);
+	rig.bb = vhdx_open(NULL, &recorder.bb, "recorded", NULL);
+	assert_int_equal(vhdx_resize(rig.bb, LARGE_SIZE), 0);
+	block_close(rig.bb);
+	for (unsigned when = from; when <= recorder.records->len; when++)
+		for (unsigned how = 0; how < 4; how++)
+			crash(base, from, when, how, rand);
+	rig.bb = vhdx_open(rig.loop, &recorder.bb, "recorded", NULL);
+	assert_int_equal(rig.bb->size, LARGE_SIZE);
+	block_close(rig.bb);
+	block_close(base);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_flushed_survives_each_crash),
+		TEST(a_disk_has_its_old_size_or_its_new_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The whole BAT, read at once: where data is, and what is wrong. */
+#include <errno.h>
+
+#include "backends/block_bitmap.h"
+#include "backends/block_now.h"
+#include "backends/vhdx_internal.h"
+#include "core/util.h"
+
+#define ENTRIES		(VHDX_SECTOR / sizeof(uint64_t))	/* of a page */
+
+/* What of a block at @at or behind it may be data; UINT64_MAX: nothing. */
+static uint64_t data_in_block(const struct vhdx *v, uint64_t entry,
+			      uint64_t at)
+{
+	uint64_t offset = VHDX_ENTRY_OFFSET(entry);
+	uint64_t skip = at % v->layout.block_size;
+
+	switch (VHDX_ENTRY_STATE(entry)) {
+	case PAYLOAD_BLOCK_NOT_PRESENT:
+	case PAYLOAD_BLOCK_UNDEFINED:
+	case PAYLOAD_BLOCK_ZERO:
+	case PAYLOAD_BLOCK_UNMAPPED:
+		return UINT64_MAX;
+	case PAYLOAD_BLOCK_FULLY_PRESENT:
+		/* Holes of the file are the disk's. */
+		if (vhdx_block_fits(v, offset))
+			return at - skip - offset +
+			       block_next_data(v->file, offset + skip);
+		return at;
+	default:
+		return at;
+	}
+}
+
+uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at)
+{
+	const struct vhdx *v = container_of(bb, struct vhdx, bb);
+	uint64_t page[ENTRIES], loaded = 0;
+
+	while (at < bb->size) {
+		uint64_t block = at / v->layout.block_size;
+		uint64_t end = (block + 1) * v->layout.block_size, data;
+		uint64_t place = vhdx_bat_offset(v, block);
+
+		if (loaded != (place & ~(uint64_t)(VHDX_SECTOR - 1))) {
+			loaded = place & ~(uint64_t)(VHDX_SECTOR - 1);
+			if (block_read_now(v->file, loaded, page, VHDX_SECTOR))
+				return at;
+		}
+		data = data_in_block(v, page[place % VHDX_SECTOR /
+					     sizeof(*page)], at);
+		if (data < end)
+			return MIN(data, bb->size);
+		at = end;
+	}
+	return bb->size;
+}
+
+/* A block of the file has another one's place, or none. */
+static void take_block(struct vhdx *v, struct vhdx_survey *s, uint64_t offset,
+		       uint64_t len)
+{
+	uint64_t first = offset / VHDX_MIB, count = len / VHDX_MIB;
+
+	s->blocks++;
+	if (offset > v->file->size || len > v->file->size - offset)
+		s->outside++;
+	else if (block_bitmap_set(s->used, first, first + count) != count)
+		s->shared++;
+	else
+		s->end = MAX(s->end, offset + len);
+}
+
+static void take_entries(struct vhdx *v, struct vhdx_survey *s, uint64_t first,
+			 const uint64_t *entry)
+{
+	const struct vhdx_layout *l = &v->layout;
+
+	for (uint64_t n = first; n < MIN(first + ENTRIES, l->entries); n++) {
+		bool bitmap = n % (l->chunk_ratio + 1) == l->chunk_ratio;
+		uint64_t e = entry[n - first];
+
+		if (VHDX_ENTRY_STATE(e) == PAYLOAD_BLOCK_FULLY_PRESENT ||
+		    VHDX_ENTRY_STATE(e) == PAYLOAD_BLOCK_PARTIALLY_PRESENT)
+			take_block(v, s, VHDX_ENTRY_OFFSET(e),
+				   bitmap ? VHDX_MIB : l->block_size);
+	}
+}
+
+/* Unused MiB that are not holes. */
+static uint64_t lost_bytes(struct block_backend *file, const uint64_t *used,
+			   uint64_t units)
+{
+	uint64_t lost = 0, n = 0, data;
+
+	while ((n = block_bitmap_find(used, n, units, false)) < units) {
+		data = block_next_data(file, n * VHDX_MIB) / VHDX_MIB;
+		if (data == n) {
+			lost += VHDX_MIB;
+			n++;
+		} else {
+			n = MIN(data, units);
+		}
+	}
+	return lost;
+}
+
+int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s)
+{
+	struct vhdx *v = container_of(bb, struct vhdx, bb);
+	const struct vhdx_layout *l = &v->layout;
+	uint64_t page[ENTRIES], units = v->file->size / VHDX_MIB;
+	int ret = 0;
+
+	*s = (struct vhdx_survey){
+		.used = block_bitmap_new(units),
+		.damaged_header = v->damaged_header,
+		.damaged_regions = v->damaged_regions,
+		.replayed = v->replayed,
+	};
+	s->end = vhdx_regions_mark(v, s->used);
+	for (uint64_t n = 0; n < l->entries && !ret; n += ENTRIES) {
+		ret = block_read_now(v->file, l->bat.offset +
+				     n * sizeof(*page), page, sizeof(page));
+		if (!ret)
+			take_entries(v, s, n, page);
+	}
+	s->lost = lost_bytes(v->file, s->used, units);
+	return ret;
+}
+
+void vhdx_survey_finish(struct vhdx_survey *s)
+{
+	g_free(s->used);
+}
+
+static int write_tables(struct vhdx *v)
+{
+	static const uint64_t at[] = {
+		VHDX_REGION1_OFFSET, VHDX_REGION2_OFFSET,
+	};
+	g_autofree uint8_t *table = vhdx_regions_make(v, &v->layout.bat);
+	int ret = table ? 0 : -EIO;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(at) && !ret; i++) {
+		ret = block_write_now(v->file, at[i], table, VHDX_TABLE_SIZE);
+		if (!ret)
+			ret = block_flush_now(v->file);
+	}
+	return ret;
+}
+
+/* What is in no block becomes holes; at the end it goes. */
+static int give_back(struct vhdx *v, const struct vhdx_survey *s)
+{
+	uint64_t units = s->end / VHDX_MIB, first = 0, end;
+	int ret = 0;
+
+	while (!ret && (first = block_bitmap_find(s->used, first, units,
+						  false)) < units) {
+		end = block_bitmap_find(s->used, first, units, true);
+		ret = block_zero_now(v->file, first * VHDX_MIB,
+				     (end - first) * VHDX_MIB);
+		first = end;
+	}
+	v->space.end = s->end;
+	return ret ? ret : vhdx_space_give_back(v);
+}
+
+/* What the disk has stays as it is, and so does its DataWriteGuid. */
+int vhdx_repair(struct block_backend *bb, const struct vhdx_survey *s)
+{
+	struct vhdx *v = container_of(bb, struct vhdx, bb);
+	int ret = 0;
+
+	vhdx_new_guid(&v->header.file_write_guid);
+	if (s->damaged_header)
+		ret = vhdx_header_end_log(v);
+	if (!ret && s->damaged_regions)
+		ret = write_tables(v);
+	return ret || s->outside || s->shared ? ret : give_back(v, s);
+}
