@@ -15,9 +15,15 @@
 #define STEPS_MAX	128
 
 enum { START, MESSAGE, PAGES, COMPLETE, ANSWER_ALL, FRAME, ROOM, FULL, SUBOPEN,
-       REOPEN, LINK, STORE, OPS };
+       REOPEN, LINK, STORE, LATER, OPS };
 
 static struct netvsc *c;
+static uint64_t now;
+
+static uint64_t fake_clock(void)
+{
+	return now;
+}
 
 static void kick_all(void)
 {
@@ -75,6 +81,16 @@ static void reopen(void)
 	fake_lend(c->ch[0], 9, c->ram + NETVSC_FREE_GPA, 1);
 }
 
+static void set_rsc(void)
+{
+	const struct ndis_offload_parameters p = {
+		.header = { NDIS_OBJECT_TYPE_DEFAULT, 3, sizeof(p) },
+		.rsc_ip4 = NDIS_OFFLOAD_ON, .rsc_ip6 = NDIS_OFFLOAD_ON,
+	};
+
+	netvsc_set(c, 0xfc01020c, &p, sizeof(p));
+}
+
 static void start(uint8_t b)
 {
 	static const uint32_t versions[] = {
@@ -84,6 +100,8 @@ static void start(uint8_t b)
 
 	reopen();
 	netvsc_start(c, versions[b % 4], b & 4 ? 9014 : 1514, b & 8 ? 0x88 : 0);
+	if (b & 16)
+		set_rsc();
 }
 
 static void open_subchannels(void)
@@ -117,15 +135,18 @@ static void answer_all(void)
 
 static void frame(struct reader *in)
 {
-	uint8_t bytes[2048] = { 0 }, flags = 0;
+	static uint8_t bytes[UINT16_MAX];
 	struct virtio_net_hdr h = { 0 };
+	uint8_t flags = 0;
 	uint16_t len = 0;
 
 	READ(in, &flags);
 	READ(in, &len);
-	len = len % sizeof(bytes);
-	reader_copy(in, bytes, MIN(len, in->left));
 	/* A cable keeps its part of the contract. */
+	if (!(flags & 2 && c->cable->offloads & NET_OFFLOAD_TSO4))
+		len = len % 2048;
+	memset(bytes, 0, sizeof(bytes));
+	reader_copy(in, bytes, MIN(len, in->left));
 	if (flags & 1 && len >= 60) {
 		h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		h.csum_start = 14 + (flags >> 4);
@@ -194,6 +215,10 @@ static void step(struct reader *in)
 	case STORE:
 		store(in);
 		break;
+	case LATER:
+		READ(in, &b);
+		now += b * UINT64_C(50000000);
+		break;
 	}
 	kick_all();
 }
@@ -203,7 +228,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader in = { data, size };
 
+	now = 1;
 	c = netvsc_new(NETVSC_QUEUES);
+	loop_set_clock(c->loop, fake_clock);
 	for (unsigned i = 0; i < STEPS_MAX && in.left; i++)
 		step(&in);
 	netvsc_free(c);

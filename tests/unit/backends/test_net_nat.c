@@ -401,6 +401,56 @@ static void a_large_segment_passes_in_one_piece(void **state)
 	assert_memory_equal(l4() + 20, "answer", 6);
 }
 
+/* The gateway's SYN, answered with @flags. */
+static void answer_probe(uint8_t flags)
+{
+	do {
+		assert_true(comes(is_tcp, PATIENCE_MS));
+	} while (l4()[13] != TH_SYN || get16(l4() + 2) != GUEST_PORT);
+	send_tcp(GUEST_PORT, get16(l4()), flags & TH_SYN ? 500 : 0,
+		 get32(l4() + 4) + 1, flags | TH_ACK);
+}
+
+static void open_the_port(void)
+{
+	frame_arp(&out, 1, GUEST, GATEWAY);
+	send_out();
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+}
+
+static bool second_is_over;
+
+static void second_over(struct loop_timer *t)
+{
+	second_is_over = true;
+}
+
+/* A connection, a flow and a forward that are open cost few wake-ups. */
+static void an_idle_guest_lets_the_host_sleep(void **state)
+{
+	struct loop_timer second = { .expired = second_over };
+	uint16_t port, udp_port;
+	autofd fd = host_socket(SOCK_STREAM, &port);
+	autofd udp = host_socket(SOCK_DGRAM, &udp_port), peer = -1;
+	unsigned turns = 0;
+	uint32_t ack;
+
+	connect_to(port, &ack);
+	assert_true(readable_soon(fd));
+	peer = accept(fd, NULL, NULL);
+	send_udp(GUEST, GATEWAY, 1000, udp_port, "x", 1);
+	assert_true(readable_soon(udp));
+	open_the_port();
+	while (comes(is_tcp, 100))
+		;
+	loop_timer_set(loop, &second,
+		       loop_now(loop) + UINT64_C(1000000000));
+	for (; !second_is_over; turns++)
+		loop_turn(loop, true);
+	assert_in_range(turns, 1, 20);
+}
+
 static void a_wrong_checksum_is_refused(void **state)
 {
 	uint16_t port;
@@ -583,24 +633,6 @@ static void a_deaf_guest_stops_the_host(void **state)
 	assert_memory_equal(l4() + 8, "again", 5);
 }
 
-/* The gateway's SYN, answered with @flags. */
-static void answer_probe(uint8_t flags)
-{
-	do {
-		assert_true(comes(is_tcp, PATIENCE_MS));
-	} while (l4()[13] != TH_SYN || get16(l4() + 2) != GUEST_PORT);
-	send_tcp(GUEST_PORT, get16(l4()), flags & TH_SYN ? 500 : 0,
-		 get32(l4() + 4) + 1, flags | TH_ACK);
-}
-
-static void open_the_port(void)
-{
-	frame_arp(&out, 1, GUEST, GATEWAY);
-	send_out();
-	answer_probe(TH_SYN);
-	assert_true(refuses_soon(false));
-}
-
 static void a_port_refuses_until_the_guest_listens(void **state)
 {
 	assert_int_not_equal(forward.host_port, 0);
@@ -725,6 +757,7 @@ int main(void)
 		NAT_TEST(a_lease_is_the_same_each_time, plain),
 		NAT_TEST(datagrams_go_to_this_host_and_back, plain),
 		NAT_TEST(a_large_segment_passes_in_one_piece, plain),
+		NAT_TEST(an_idle_guest_lets_the_host_sleep, forwarding),
 		NAT_TEST(a_wrong_checksum_is_refused, plain),
 		NAT_TEST(what_may_not_pass_is_counted, plain),
 		NAT_TEST(what_is_forbidden_is_refused_at_a_limited_rate, plain),
