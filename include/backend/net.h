@@ -2,7 +2,8 @@
 /*
  * net - what the cable of a NIC ends in.
  *
- * A backend is one queue of a NIC and belongs to one loop; so does its user.
+ * A backend is one queue of a cable and belongs to one loop; so does its user.
+ * All queues of a cable lead to the same place, and are alike in what they can.
  * Nothing is kept between the two sides: send() says how many frames it took,
  * recv() fills the caller's memory, and who could not go on is told when it
  * may.  So what is too much waits in the guest or in the host's kernel, where
@@ -28,6 +29,7 @@
 #endif
 
 #define NET_FRAME_MAX	(18 + 65535)	/* bytes, with a VLAN tag */
+#define NET_QUEUES_MAX	64
 
 /* What a frame may leave to be done. */
 #define NET_OFFLOAD_CSUM	(1u << 0)	/* VIRTIO_NET_HDR_F_NEEDS_CSUM */
@@ -93,6 +95,12 @@ struct net_backend {
 	uint64_t dropped;		/* frames that got lost here */
 };
 
+/* What a NIC has plugged in; whoever opened it closes it. */
+struct net_cable {
+	struct net_backend *queue[NET_QUEUES_MAX];
+	unsigned count;
+};
+
 static inline unsigned net_send(struct net_backend *nb,
 				const struct net_frame *frames, unsigned count)
 {
@@ -119,6 +127,12 @@ static inline void net_close(struct net_backend *nb)
 {
 	if (nb)
 		nb->ops->close(nb);
+}
+
+static inline void net_cable_close(struct net_cable *cable)
+{
+	while (cable->count)
+		net_close(cable->queue[--cable->count]);
 }
 
 #endif

@@ -48,7 +48,7 @@ struct net_capture {
 	void (*stopped)(const char *path, const char *why);
 };
 
-/* In front of the back end of one NIC. */
+/* In front of a queue of one NIC's cable. */
 struct tap_point {
 	struct net_backend nb;
 	struct net_backend *inner;
@@ -278,8 +278,8 @@ static void link_changed(void *user, bool up)
 	p->nb.user.link(p->nb.user.user, up);
 }
 
-struct net_backend *net_capture_wrap(struct net_capture *c, const char *name,
-				     struct net_backend *inner)
+static struct net_backend *wrap(struct net_capture *c, uint32_t interface,
+				struct net_backend *inner)
 {
 	struct tap_point *p = g_new0(struct tap_point, 1);
 
@@ -290,11 +290,21 @@ struct net_backend *net_capture_wrap(struct net_capture *c, const char *name,
 		readable, writable, link_changed, p
 	};
 	p->capture = c;
+	p->interface = interface;
+	return &p->nb;
+}
+
+void net_capture_wrap(struct net_capture *c, const char *name,
+		      struct net_cable *cable)
+{
+	uint32_t interface;
+
 	pthread_mutex_lock(&c->lock);
-	p->interface = c->interfaces++;
+	interface = c->interfaces++;
 	write_interface(c, name);
 	pthread_mutex_unlock(&c->lock);
-	return &p->nb;
+	for (unsigned i = 0; i < cable->count; i++)
+		cable->queue[i] = wrap(c, interface, cable->queue[i]);
 }
 
 struct net_capture *net_capture_open(const char *path,

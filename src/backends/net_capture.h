@@ -27,8 +27,11 @@ struct net_capture *net_capture_open(const char *path,
 /* Its back ends are closed. */
 void net_capture_close(struct net_capture *c);
 
-/* A back end in front of @inner, which passes; @name is its interface's. */
-struct net_backend *net_capture_wrap(struct net_capture *c, const char *name,
-				     struct net_backend *inner);
+/*
+ * Put a back end in front of each queue of @cable, which becomes its owner.
+ * They are one interface, called @name.
+ */
+void net_capture_wrap(struct net_capture *c, const char *name,
+		      struct net_cable *cable);
 
 #endif

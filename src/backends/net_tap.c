@@ -224,8 +224,7 @@ static bool no_tun(GError **error, const char *name, int err)
 	}
 }
 
-static bool attach_failed(GError **error, const char *name, unsigned count,
-			  int err)
+static bool attach_failed(GError **error, const char *name, int err)
 {
 	switch (err) {
 	case EPERM:
@@ -247,12 +246,6 @@ static bool attach_failed(GError **error, const char *name, unsigned count,
 			    "stop that one, or a device of its own for each "
 			    "machine");
 	case EINVAL:
-		if (count > 1)
-			return fail(error, name, EX_DATAERR, "net.tap-queues",
-				    "it is no tap device with several queues",
-				    "queues=1, or make it by: sudo ip tuntap "
-				    "add dev %s mode tap multi_queue\n"
-				    "user $USER");
 		return fail(error, name, EX_DATAERR, "net.tap-kind",
 			    "it is not a tap device",
 			    "another name; see what there is: ip tuntap");
@@ -281,10 +274,10 @@ static int attach(int fd, const char *name, int flags)
 }
 
 /*
- * A queue of @name, or -1.  Whether a device was made for several queues is
- * asked by trying; an only queue is taken from either kind.
+ * A queue of @name, or -1.  A device has several queues or can have but one,
+ * IFF_MULTI_QUEUE in @flags or not, and which it is only an attempt tells.
  */
-static int open_queue(const char *name, unsigned count, GError **error)
+static int open_queue(const char *name, int flags, GError **error)
 {
 	autofd fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	int hdr_len = sizeof(struct virtio_net_hdr), ret;
@@ -293,14 +286,22 @@ static int open_queue(const char *name, unsigned count, GError **error)
 		no_tun(error, name, errno);
 		return -1;
 	}
-	ret = attach(fd, name, count > 1 ? IFF_MULTI_QUEUE : 0);
-	if (ret < 0 && errno == EINVAL && count == 1)
-		ret = attach(fd, name, IFF_MULTI_QUEUE);
+	ret = attach(fd, name, flags);
+	if (ret < 0 && errno == EINVAL)
+		ret = attach(fd, name, flags ^ IFF_MULTI_QUEUE);
 	if (ret < 0 || ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0) {
-		attach_failed(error, name, count, errno);
+		attach_failed(error, name, errno);
 		return -1;
 	}
 	return autofd_steal(&fd);
+}
+
+static bool has_several_queues(int fd)
+{
+	struct ifreq ifr = { 0 };
+
+	return ioctl(fd, TUNGETIFF, &ifr) == 0 &&
+	       ifr.ifr_flags & IFF_MULTI_QUEUE;
 }
 
 static uint32_t read_mtu(const char *name)
@@ -342,23 +343,26 @@ static struct net_backend *tap_new(struct loop *loop, const char *name, int fd)
 	return &t->nb;
 }
 
-bool net_tap_open(struct loop *loop, const char *name, unsigned count,
-		  struct net_backend **queue, GError **error)
+bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
+		  struct net_cable *cable, GError **error)
 {
+	cable->count = 0;
 	if (!name_is_good(name))
 		return fail(error, name, EX_USAGE, "net.tap-name",
 			    "a device's name has 1 to 15 characters, none of "
 			    "them / : % or a space",
 			    "--net tap:tap0");
-	for (unsigned i = 0; i < count; i++) {
-		int fd = open_queue(name, count, error);
+	do {
+		int fd = open_queue(name, queues > 1 ? IFF_MULTI_QUEUE : 0,
+				    error);
 
 		if (fd < 0) {
-			while (i)
-				net_close(queue[--i]);
+			net_cable_close(cable);
 			return false;
 		}
-		queue[i] = tap_new(loop, name, fd);
-	}
+		if (!has_several_queues(fd))
+			queues = 1;
+		cable->queue[cable->count++] = tap_new(loop, name, fd);
+	} while (cable->count < queues);
 	return true;
 }

@@ -4,7 +4,8 @@
  *
  * Frames go between the caller's memory and the host's network with one copy,
  * the kernel's, and one system call each.  Offloads pass through: the host
- * sees a guest's super-frames as its own.
+ * sees a guest's super-frames as its own.  The host answers a flow on the queue
+ * that it was last heard on.
  */
 #ifndef BACKENDS_NET_TAP_H
 #define BACKENDS_NET_TAP_H
@@ -13,15 +14,13 @@
 
 #include "backend/net.h"
 
-#define NET_TAP_QUEUES_MAX	64
-
 /*
- * Open @count queues of the device @name, which is made if it is not there and
- * the process may do so; then it goes with its last queue.  A device that is
- * deleted is a link that is down.  False with an error for the user; else
- * queue[] has the backends, all on @loop.
+ * Open @queues queues of the device @name, or one if it was not made to have
+ * several.  It is made if it is not there and the process may do so; then it
+ * goes with its last queue.  A device that is deleted is a link that is down,
+ * as each queue says.  False with an error for the user, and an empty @cable.
  */
-bool net_tap_open(struct loop *loop, const char *name, unsigned count,
-		  struct net_backend **queue, GError **error);
+bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
+		  struct net_cable *cable, GError **error);
 
 #endif

@@ -8,56 +8,56 @@
 #include "core/error.h"
 #include "vmm/net_modes.h"
 
-static struct net_backend *open_libslirp(struct loop *loop,
-					 const struct options *o,
-					 const struct nic_options *nic,
-					 bool isolated, GError **error)
+static bool one_queue(struct net_cable *cable, struct net_backend *nb)
 {
-	const struct net_nat_options options = {
-		.isolated = isolated,
+	cable->queue[0] = nb;
+	cable->count = nb ? 1 : 0;
+	return nb;
+}
+
+static struct net_nat_options nat_options(const struct options *o,
+					  const struct nic_options *nic)
+{
+	return (struct net_nat_options){
 		.host_metadata = o->host_metadata,
 		.forwards = (struct net_forward *)(void *)o->forwards->data,
 		.forward_count = nic->forwards ? o->forwards->len : 0,
 	};
-
-	return net_nat_open(loop, &options, error);
 }
 
-static struct net_backend *open_nat(struct loop *loop, const struct options *o,
-				    const struct nic_options *nic,
-				    GError **error)
+static bool open_nat(struct loop *loop, const struct options *o,
+		     const struct nic_options *nic, struct net_cable *cable,
+		     GError **error)
 {
-	return open_libslirp(loop, o, nic, false, error);
+	const struct net_nat_options options = nat_options(o, nic);
+
+	return one_queue(cable, net_nat_open(loop, &options, error));
 }
 
-static struct net_backend *open_isolated(struct loop *loop,
-					 const struct options *o,
-					 const struct nic_options *nic,
-					 GError **error)
+static bool open_isolated(struct loop *loop, const struct options *o,
+			  const struct nic_options *nic,
+			  struct net_cable *cable, GError **error)
 {
-	const struct net_forward *f = (const void *)o->forwards->data;
+	struct net_nat_options options = nat_options(o, nic);
 
-	for (unsigned i = 0; nic->forwards && i < o->forwards->len; i++) {
-		if (!f[i].udp)
+	options.isolated = true;
+	for (unsigned i = 0; i < options.forward_count; i++) {
+		if (!options.forwards[i].udp)
 			continue;
 		user_error_set(error, EX_USAGE, "net.isolated-udp",
 			       "--net isolated forwards no UDP",
 			       "libslirp lets no answer out",
 			       "TCP, or --net nat");
-		return NULL;
+		return one_queue(cable, NULL);
 	}
-	return open_libslirp(loop, o, nic, true, error);
+	return one_queue(cable, net_nat_open(loop, &options, error));
 }
 
-/* One queue, whatever the NIC has: its channels share a loop. */
-static struct net_backend *open_tap(struct loop *loop, const struct options *o,
-				    const struct nic_options *nic,
-				    GError **error)
+static bool open_tap(struct loop *loop, const struct options *o,
+		     const struct nic_options *nic, struct net_cable *cable,
+		     GError **error)
 {
-	struct net_backend *nb = NULL;
-
-	net_tap_open(loop, nic->argument, 1, &nb, error);
-	return nb;
+	return net_tap_open(loop, nic->argument, cable->count, cable, error);
 }
 
 static void passt_lost(const char *path)
@@ -70,20 +70,19 @@ static void passt_lost(const char *path)
 			"any more\n");
 }
 
-static struct net_backend *open_passt(struct loop *loop,
-				      const struct options *o,
-				      const struct nic_options *nic,
-				      GError **error)
+static bool open_passt(struct loop *loop, const struct options *o,
+		       const struct nic_options *nic, struct net_cable *cable,
+		       GError **error)
 {
-	return net_passt_open(loop, nic->argument, passt_lost, error);
+	return one_queue(cable, net_passt_open(loop, nic->argument,
+					       passt_lost, error));
 }
 
-static struct net_backend *open_socket(struct loop *loop,
-				       const struct options *o,
-				       const struct nic_options *nic,
-				       GError **error)
+static bool open_socket(struct loop *loop, const struct options *o,
+			const struct nic_options *nic,
+			struct net_cable *cable, GError **error)
 {
-	return net_socket_open(loop, nic->argument, error);
+	return one_queue(cable, net_socket_open(loop, nic->argument, error));
 }
 
 const struct net_mode net_modes[] = {

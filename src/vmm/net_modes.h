@@ -15,10 +15,13 @@ struct net_mode {
 	bool argument_optional;
 	bool forwards;		/* --publish works */
 	const char *help;
-	/* On @loop, before it runs.  NULL with an error for the user. */
-	struct net_backend *(*open)(struct loop *loop, const struct options *o,
-				    const struct nic_options *nic,
-				    GError **error);
+	/*
+	 * On @loop, before it runs.  @cable gets as many queues as its count
+	 * says, or fewer.  False with an error for the user, and no queue.
+	 */
+	bool (*open)(struct loop *loop, const struct options *o,
+		     const struct nic_options *nic, struct net_cable *cable,
+		     GError **error);
 };
 
 /* Ends with a nameless one.  The first is the default. */

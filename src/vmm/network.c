@@ -15,7 +15,7 @@
 
 struct nic {
 	struct iothread *io;
-	struct net_backend *nb;
+	struct net_cable cable;
 	struct netvsp *nv;
 };
 
@@ -34,12 +34,12 @@ static void capture_stopped(const char *path, const char *why)
 }
 
 /* The interface in a capture is called as the NIC's place. */
-static struct net_backend *capture(struct net_capture *c, unsigned index,
-				   struct net_backend *nb)
+static void capture(struct net_capture *c, unsigned index,
+		    struct net_cable *cable)
 {
 	g_autofree char *name = g_strdup_printf("nic%u", index);
 
-	return c ? net_capture_wrap(c, name, nb) : nb;
+	net_capture_wrap(c, name, cable);
 }
 
 static bool open_nic(struct nic *n, struct net_capture *c, unsigned index,
@@ -57,11 +57,12 @@ static bool open_nic(struct nic *n, struct net_capture *c, unsigned index,
 	n->io = iothread_new(error);
 	if (!n->io)
 		return false;
-	n->nb = nic->mode->open(iothread_loop(n->io), o, nic, error);
-	if (!n->nb)
+	n->cable.count = options.max_queues;
+	if (!nic->mode->open(iothread_loop(n->io), o, nic, &n->cable, error))
 		return false;
-	n->nb = capture(c, index, n->nb);
-	n->nv = netvsp_new(iothread_loop(n->io), gm, &options, n->nb);
+	if (c)
+		capture(c, index, &n->cable);
+	n->nv = netvsp_new(iothread_loop(n->io), gm, &options, &n->cable);
 	return true;
 }
 
@@ -134,7 +135,7 @@ void network_close(struct network *n)
 		/* The loop goes last, but runs no more when its users go. */
 		iothread_stop(nic->io);
 		netvsp_free(nic->nv);
-		net_close(nic->nb);
+		net_cable_close(&nic->cable);
 		iothread_free(nic->io);
 	}
 	g_clear_pointer(&n->capture, net_capture_close);

@@ -13,7 +13,6 @@
 
 #define CONTROLLER_MAX	4	/* SCSI controllers, as Hyper-V has */
 #define NIC_MAX		8	/* likewise */
-#define NIC_QUEUES_MAX	64
 
 enum command {
 	COMMAND_RUN, COMMAND_CALL, COMMAND_DISK, COMMAND_DOCTOR, COMMAND_HELP,

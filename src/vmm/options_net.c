@@ -46,7 +46,7 @@ static bool set_nic_key(void *to, const char *key, const char *value)
 
 	if (!strcmp(key, "mac"))
 		return parse_mac(value, nic);
-	return parse_count(value, NIC_QUEUES_MAX, &nic->queues) && nic->queues;
+	return parse_count(value, NET_QUEUES_MAX, &nic->queues) && nic->queues;
 }
 
 static char *list_modes(void)

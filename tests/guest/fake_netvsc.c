@@ -7,7 +7,13 @@ const uint8_t netvsc_mac[6] = { 0x02, 1, 2, 3, 4, 5 };
 
 struct netvsc *netvsc_new(unsigned queues)
 {
+	return netvsc_new_lines(queues, 1);
+}
+
+struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines)
+{
 	struct netvsc *c = g_new0(struct netvsc, 1);
+	struct net_cable cable = { .count = lines };
 	struct netvsp_options options = {
 		.instance = GUID(1, 2, 3, 4, 5), .max_queues = queues,
 	};
@@ -17,8 +23,12 @@ struct netvsc *netvsc_new(unsigned queues)
 	c->ram = g_malloc0(NETVSC_RAM);
 	c->region = (struct gmem_region){ 0, NETVSC_RAM, c->ram };
 	c->gm = (struct gmem){ &c->region, 1 };
-	c->cable = net_mem_new();
-	c->nv = netvsp_new(c->loop, &c->gm, &options, &c->cable->net);
+	for (unsigned i = 0; i < lines; i++) {
+		c->line[i] = net_mem_new();
+		cable.queue[i] = &c->line[i]->net;
+	}
+	c->cable = c->line[0];
+	c->nv = netvsp_new(c->loop, &c->gm, &options, &cable);
 	c->ch[0] = fake_open(netvsp_device(c->nv), 0);
 	fake_lend(c->ch[0], NETVSC_RECV_GPADL, c->ram + NETVSC_RECV_GPA,
 		  NETVSC_RECV_PAGES);
@@ -38,7 +48,8 @@ void netvsc_free(struct netvsc *c)
 	while (loop_turn(c->loop, false))
 		;
 	netvsp_free(c->nv);
-	net_close(&c->cable->net);
+	for (unsigned i = 0; i < NETVSC_QUEUES && c->line[i]; i++)
+		net_close(&c->line[i]->net);
 	loop_free(c->loop);
 	g_free(c->ram);
 	g_free(c);

@@ -31,7 +31,8 @@ struct netvsc {
 	uint8_t *ram;
 	struct gmem_region region;
 	struct gmem gm;
-	struct net_mem *cable;
+	struct net_mem *line[NETVSC_QUEUES];
+	struct net_mem *cable;		/* line[0] */
 	struct netvsp *nv;
 	struct vmbus_channel *ch[NETVSC_QUEUES];
 	uint64_t trans_id;		/* of the last packet */
@@ -40,8 +41,9 @@ struct netvsc {
 	size_t answer_len;
 };
 
-/* The primary channel is open; nothing else has happened. */
+/* The primary channel is open; nothing else has happened.  One line. */
 struct netvsc *netvsc_new(unsigned queues);
+struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines);
 void netvsc_free(struct netvsc *c);
 
 /* NVSP: send @m and keep the answer; 0 if there was none. */

@@ -93,6 +93,7 @@ static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 	q->nv = nv;
 	q->ch = ch;
 	q->index = index;
+	q->line = &nv->line[index % nv->lines];
 	q->tx.patience.expired = tx_out_of_patience;
 	nv->queue[index] = q;
 	vmbus_channel_set_data(ch, q);
@@ -118,7 +119,8 @@ static void netvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 	if (!q->index) {
 		drop_buffers(nv);
 		netvsp_reset(nv);
-		net_forget(nv->nb);
+		for (unsigned i = 0; i < nv->lines; i++)
+			net_forget(nv->line[i].nb);
 		loop_post(nv->vmbus.loop, &nv->rx_note);
 	}
 	tx_shed(q);
@@ -135,24 +137,24 @@ static const struct vmbus_device_ops netvsp_ops = {
 };
 
 /*
- * The back end's side.
+ * The cable's side.
  */
 static void readable(void *user)
 {
-	struct netvsp *nv = user;
+	struct line *line = user;
 
-	nv->rx_idle = false;
-	rx_run(nv);
+	line->idle = false;
+	rx_run(line->nv);
 }
 
 static void writable(void *user)
 {
-	struct netvsp *nv = user;
+	struct line *line = user;
 
 	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++) {
-		struct queue *q = nv->queue[i];
+		struct queue *q = line->nv->queue[i];
 
-		if (!q)
+		if (!q || q->line != line)
 			continue;
 		q->tx.shedding = false;
 		if (q->tx.blocked)
@@ -160,9 +162,12 @@ static void writable(void *user)
 	}
 }
 
+/* Each line says so; the first one's word counts. */
 static void link_changed(void *user, bool up)
 {
-	link_update(user);
+	struct line *line = user;
+
+	link_update(line->nv);
 }
 
 void netvsp_set_link(struct netvsp *nv, bool up)
@@ -178,9 +183,23 @@ static void receive_more(struct loop_note *note)
 	rx_run(container_of(note, struct netvsp, rx_note));
 }
 
+static void plug_in(struct netvsp *nv, const struct net_cable *cable)
+{
+	nv->lines = cable->count;
+	for (unsigned i = 0; i < nv->lines; i++) {
+		struct line *line = &nv->line[i];
+
+		*line = (struct line){ nv, cable->queue[i], false };
+		line->nb->user = (struct net_user){
+			readable, writable, link_changed, line
+		};
+	}
+	nv->nb = nv->line[0].nb;
+}
+
 struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 			  const struct netvsp_options *options,
-			  struct net_backend *nb)
+			  const struct net_cable *cable)
 {
 	struct netvsp *nv = g_new0(struct netvsp, 1);
 
@@ -196,8 +215,7 @@ struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 	memcpy(nv->permanent_mac, options->mac, sizeof(nv->permanent_mac));
 	memcpy(nv->changed_mac, options->mac, sizeof(nv->changed_mac));
 	nv->max_queues = CLAMP(options->max_queues, 1, NETVSP_QUEUES_MAX);
-	nv->nb = nb;
-	nb->user = (struct net_user){ readable, writable, link_changed, nv };
+	plug_in(nv, cable);
 	g_queue_init(&nv->responses);
 	nv->rx_note.run = receive_more;
 	nv->link_quiet.expired = link_was_quiet;

@@ -2,7 +2,7 @@
 /*
  * netvsp - synthetic NIC: RNDIS over NVSP over VMBus channels.
  *
- * A NIC, all of its channels and its back end live on one loop.
+ * A NIC, all of its channels and of the queues of its cable live on one loop.
  */
 #ifndef DEVICES_NETVSP_NETVSP_H
 #define DEVICES_NETVSP_NETVSP_H
@@ -10,7 +10,7 @@
 #include "backend/net.h"
 #include "vmbus/channel.h"
 
-#define NETVSP_QUEUES_MAX	64
+#define NETVSP_QUEUES_MAX	NET_QUEUES_MAX
 
 struct netvsp_options {
 	struct guid instance;	/* identity to the guest, stable over reboots */
@@ -21,11 +21,13 @@ struct netvsp_options {
 struct netvsp;
 
 /*
- * @nb is borrowed; its user is set.  Before @loop runs.
+ * The n-th channel sends on the n-th queue of @cable, if there are as many; what
+ * comes from any of them goes where RSS says.  The queues are borrowed, and
+ * their user is set.  Before @loop runs.
  */
 struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 			  const struct netvsp_options *options,
-			  struct net_backend *nb);
+			  const struct net_cable *cable);
 /* The device is not offered (any more).  NULL is nothing. */
 void netvsp_free(struct netvsp *nv);
 

@@ -83,11 +83,19 @@ struct tx {
 	} answer[TX_BATCH];
 };
 
+/* A queue of the cable. */
+struct line {
+	struct netvsp *nv;
+	struct net_backend *nb;
+	bool idle;			/* until net_user.readable() */
+};
+
 /* A channel. */
 struct queue {
 	struct netvsp *nv;
 	struct vmbus_channel *ch;
 	unsigned index;
+	struct line *line;		/* that it sends on */
 	struct tx tx;
 	struct vmbus_transfer rx;	/* filled, not yet sent */
 };
@@ -147,7 +155,10 @@ struct counters {
 
 struct netvsp {
 	struct vmbus_device vmbus;
-	struct net_backend *nb;
+	struct line line[NETVSP_QUEUES_MAX];
+	unsigned lines;
+	unsigned turn;			/* of the line to receive from first */
+	const struct net_backend *nb;	/* what any line is like */
 	uint8_t permanent_mac[6];
 	uint8_t changed_mac[6];		/* by a guest, or the permanent one */
 	unsigned max_queues;
@@ -186,7 +197,6 @@ struct netvsp {
 	GQueue responses;		/* GBytes, control messages to send */
 	struct rx_frame receiving;
 	unsigned rx_expected;		/* buffers that the next frame takes */
-	bool rx_idle;			/* until net_user.readable() */
 	struct loop_note rx_note;	/* more to receive than a turn takes */
 	/* The end of frames longer than expected, and those nobody wants. */
 	uint8_t spill[NET_FRAME_MAX];

@@ -223,7 +223,8 @@ void rx_update_offloads(struct netvsp *nv)
 		offloads |= NET_OFFLOAD_TSO4;
 	if (rsc_is_on(nv) && nv->offloads.rsc6)
 		offloads |= NET_OFFLOAD_TSO6;
-	net_set_offloads(nv->nb, offloads);
+	for (unsigned i = 0; i < nv->lines; i++)
+		net_set_offloads(nv->line[i].nb, offloads);
 }
 
 /*
@@ -465,31 +466,46 @@ static bool is_listening(const struct netvsp *nv)
 	       !nv->unplugged;
 }
 
-/* What comes while nobody listens is not kept for later. */
-static bool discard(struct netvsp *nv)
+/* The line whose turn it is, of those with frames; NULL if none has any. */
+static struct line *next_line(struct netvsp *nv)
 {
-	const struct iovec iov = { nv->spill, sizeof(nv->spill) };
-	struct net_frame frame = { .iov = &iov, .iovcnt = 1 };
+	for (unsigned i = 0; i < nv->lines; i++) {
+		struct line *line = &nv->line[(nv->turn + i) % nv->lines];
 
-	nv->rx_idle = !net_recv(nv->nb, &frame);
-	return !nv->rx_idle;
+		if (!line->idle)
+			return line;
+	}
+	return NULL;
 }
 
-/* A frame.  False if there is none, or no room. */
-static bool receive(struct netvsp *nv)
+/* What comes while nobody listens is not kept for later. */
+static void discard(struct line *line)
 {
+	uint8_t *spill = line->nv->spill;
+	const struct iovec iov = { spill, sizeof(line->nv->spill) };
+	struct net_frame frame = { .iov = &iov, .iovcnt = 1 };
+
+	line->idle = !net_recv(line->nb, &frame);
+}
+
+/* A frame, if there is one.  False if there is no room. */
+static bool receive(struct line *line)
+{
+	struct netvsp *nv = line->nv;
 	struct rx_frame *f = &nv->receiving;
 
-	if (!is_listening(nv))
-		return discard(nv);
+	if (!is_listening(nv)) {
+		discard(line);
+		return true;
+	}
 	if (!prepare(nv, f)) {
 		/* The guest may have given some back, behind frames. */
 		tx_shed_all(nv);
 		return false;
 	}
-	nv->rx_idle = !net_recv(nv->nb, &f->net);
-	if (nv->rx_idle)
-		return false;
+	line->idle = !net_recv(line->nb, &f->net);
+	if (line->idle)
+		return true;
 	take_in(nv, f);
 	f->h.len = MIN(f->net.len, FRAME_HEADER_MAX);
 	frame_read(f->iov, f->net.iovcnt, 0, f->h.bytes, f->h.len);
@@ -504,16 +520,19 @@ static bool receive(struct netvsp *nv)
 void rx_run(struct netvsp *nv)
 {
 	unsigned budget = RX_BUDGET;
+	struct line *line;
 
 	/* What does not fit stays until its queue has room: see ready(). */
 	if (!flush_all(nv))
 		return;
-	while (!nv->rx_idle) {
+	while ((line = next_line(nv))) {
 		if (!budget--) {
+			/* One line must not keep the others waiting. */
+			nv->turn++;
 			loop_post(nv->vmbus.loop, &nv->rx_note);
 			break;
 		}
-		if (!receive(nv))
+		if (!receive(line))
 			break;
 	}
 	flush_all(nv);

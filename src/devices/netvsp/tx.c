@@ -410,7 +410,7 @@ static void hand_over(struct queue *q)
 	unsigned end = tx->sent;
 
 	if (tx->sent < tx->frames && !q->nv->unplugged)
-		end += net_send(q->nv->nb, tx->frame + tx->sent,
+		end += net_send(q->line->nb, tx->frame + tx->sent,
 				tx->frames - tx->sent);
 	for (; tx->sent < end; tx->sent++)
 		stats_count(&q->nv->tx, tx->to[tx->sent],

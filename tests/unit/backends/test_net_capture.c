@@ -209,12 +209,22 @@ static struct net_capture *open_capture(void)
 	return c;
 }
 
+/* In front of the only queue of a cable. */
+static struct net_backend *wrap(struct net_capture *c, const char *name,
+				struct net_backend *inner)
+{
+	struct net_cable cable = { .queue = { inner }, .count = 1 };
+
+	net_capture_wrap(c, name, &cable);
+	return cable.queue[0];
+}
+
 static void what_passes_is_recorded_both_ways(void **state)
 {
 	struct net_capture *c = open_capture();
 	struct cable a = new_cable(), b = new_cable();
-	struct net_backend *na = net_capture_wrap(c, "net0", &a.nb);
-	struct net_backend *nb = net_capture_wrap(c, "network1", &b.nb);
+	struct net_backend *na = wrap(c, "net0", &a.nb);
+	struct net_backend *nb = wrap(c, "network1", &b.nb);
 	struct reader r;
 
 	assert_int_equal(send_three(na), 2);
@@ -238,6 +248,30 @@ static void what_passes_is_recorded_both_ways(void **state)
 	assert_end(&r);
 }
 
+static void the_queues_of_a_cable_are_one_interface(void **state)
+{
+	struct net_capture *c = open_capture();
+	struct cable a = new_cable(), b = new_cable();
+	struct net_cable cable = { .queue = { &a.nb, &b.nb }, .count = 2 };
+	struct reader r;
+
+	net_capture_wrap(c, "net0", &cable);
+	a.next = 60;
+	assert_int_equal(receive(cable.queue[0], 2000), 1);
+	b.next = 64;
+	assert_int_equal(receive(cable.queue[1], 2000), 1);
+	net_cable_close(&cable);
+	net_capture_close(c);
+	assert_true(a.closed && b.closed);
+
+	reader_open(&r);
+	assert_section(&r);
+	assert_interface(&r, "net0");
+	assert_packet(&r, 0, 60, 0x77, 1);
+	assert_packet(&r, 0, 64, 0x77, 1);
+	assert_end(&r);
+}
+
 static void on_readable(void *user)
 {
 	rig.readable++;
@@ -257,7 +291,7 @@ static void a_capture_is_not_noticed(void **state)
 {
 	struct net_capture *c = open_capture();
 	struct cable a = new_cable();
-	struct net_backend *nb = net_capture_wrap(c, "net0", &a.nb);
+	struct net_backend *nb = wrap(c, "net0", &a.nb);
 	const struct net_user *inner = &a.nb.user;
 
 	nb->user = (struct net_user){ on_readable, on_writable, on_link, NULL };
@@ -298,7 +332,7 @@ static void a_full_disk_ends_the_capture_not_the_traffic(void **state)
 	for (rlim_t room = 176; room < 284; room += 7) {
 		struct net_capture *c = open_capture();
 		struct cable a = new_cable();
-		struct net_backend *nb = net_capture_wrap(c, "net0", &a.nb);
+		struct net_backend *nb = wrap(c, "net0", &a.nb);
 		struct reader r;
 
 		rig.stopped = 0;
@@ -330,8 +364,8 @@ static void blocks_of_two_loops_do_not_mix(void **state)
 {
 	struct net_capture *c = open_capture();
 	struct cable a = new_cable(), b = new_cable();
-	struct net_backend *na = net_capture_wrap(c, "a", &a.nb);
-	struct net_backend *nb = net_capture_wrap(c, "b", &b.nb);
+	struct net_backend *na = wrap(c, "a", &a.nb);
+	struct net_backend *nb = wrap(c, "b", &b.nb);
 	unsigned packets = 0;
 	pthread_t thread;
 	struct reader r;
@@ -372,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_passes_is_recorded_both_ways),
+		TEST(the_queues_of_a_cable_are_one_interface),
 		TEST(a_capture_is_not_noticed),
 		TEST(a_full_disk_ends_the_capture_not_the_traffic),
 		TEST(blocks_of_two_loops_do_not_mix),

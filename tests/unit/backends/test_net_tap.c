@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
@@ -104,11 +105,13 @@ static int host_side(void)
 static int setup(void **state)
 {
 	struct rig *r = g_new0(struct rig, 1);
+	struct net_cable cable;
 
 	*state = r;
 	r->loop = loop_new(NULL);
-	if (!r->loop || !net_tap_open(r->loop, "tap0", 1, &r->nb, NULL))
+	if (!r->loop || !net_tap_open(r->loop, "tap0", 1, &cable, NULL))
 		return -1;
+	r->nb = cable.queue[0];
 	r->nb->user = (struct net_user){
 		on_readable, on_writable, on_link, r
 	};
@@ -408,50 +411,124 @@ static void a_sender_notices_that_the_device_was_deleted(void **state)
 static void the_mtu_is_the_devices(void **state)
 {
 	struct ifreq ifr = { .ifr_mtu = 4000 };
-	struct net_backend *queues[2];
+	struct net_cable cable;
 	struct loop *loop = loop_new(NULL);
 	int keep = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	struct ifreq make = {
 		.ifr_name = "tap0",
-		.ifr_flags = (short)(0x0002 | 0x1000 | 0x4000 | 0x0100),
+		.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+				     IFF_MULTI_QUEUE),
 	};
 
-	/* TAP, NO_PI, VNET_HDR, MULTI_QUEUE: made by somebody else. */
-	assert_int_equal(ioctl(keep, _IOW('T', 202, int), &make), 0);
+	/* Made by somebody else. */
+	assert_int_equal(ioctl(keep, TUNSETIFF, &make), 0);
 	device_ioctl(SIOCSIFMTU, &ifr);
-	assert_true(net_tap_open(loop, "tap0", 2, queues, NULL));
-	assert_int_equal(queues[0]->mtu_max, 4000);
-	assert_int_equal(queues[1]->mtu_max, 4000);
+	assert_true(net_tap_open(loop, "tap0", 2, &cable, NULL));
+	assert_int_equal(cable.count, 2);
+	assert_int_equal(cable.queue[0]->mtu_max, 4000);
+	assert_int_equal(cable.queue[1]->mtu_max, 4000);
 	loop_free(loop);
-	net_close(queues[0]);
-	net_close(queues[1]);
+	net_cable_close(&cable);
 	close(keep);
 }
 
 static void an_only_queue_may_be_one_of_many(void **state)
 {
-	struct net_backend *two[2], *one;
 	struct loop *loop = loop_new(NULL);
+	struct net_cable two, one;
 
-	assert_true(net_tap_open(loop, "tap0", 2, two, NULL));
+	assert_true(net_tap_open(loop, "tap0", 2, &two, NULL));
 	assert_true(net_tap_open(loop, "tap0", 1, &one, NULL));
+	assert_int_equal(one.count, 1);
 	loop_free(loop);
-	net_close(one);
-	net_close(two[0]);
-	net_close(two[1]);
+	net_cable_close(&one);
+	net_cable_close(&two);
+}
+
+/* Somebody else has made it, and let go of it. */
+static void a_device_of_one_queue_has_no_second(void **state)
+{
+	struct ifreq make = {
+		.ifr_name = "tap0",
+		.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR),
+	};
+	int maker = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	struct loop *loop = loop_new(NULL);
+	struct net_cable cable;
+
+	assert_int_equal(ioctl(maker, TUNSETIFF, &make), 0);
+	assert_int_equal(ioctl(maker, TUNSETPERSIST, 1), 0);
+	close(maker);
+	assert_true(net_tap_open(loop, "tap0", 4, &cable, NULL));
+	assert_int_equal(cable.count, 1);
+	delete_device();
+	loop_free(loop);
+	net_cable_close(&cable);
+}
+
+/* A packet of a flow, which the host knows by its port either way. */
+static size_t flow(uint8_t port, uint8_t *bytes)
+{
+	const struct net_packet p = {
+		.payload = payload, .payload_len = 100,
+	};
+	size_t len = net_packet_build(&p, bytes);
+
+	bytes[14 + 20 + 1] = port;
+	return len;
+}
+
+/* What the host learns from. */
+static void flow_sent(struct net_backend *nb, uint8_t port)
+{
+	uint8_t bytes[256];
+	struct iovec iov = { bytes, flow(port, bytes) };
+	const struct net_frame f = { .iov = &iov, .iovcnt = 1,
+				     .len = iov.iov_len };
+
+	assert_int_equal(net_send(nb, &f, 1), 1);
+}
+
+static void a_flow_is_answered_on_its_queue(void **state)
+{
+	struct virtio_net_hdr hdr = { 0 };
+	struct rig r = { .loop = loop_new(NULL) };
+	struct net_cable cable;
+	uint8_t bytes[256], got[2048];
+	struct net_frame f;
+
+	assert_true(net_tap_open(r.loop, "tap0", 4, &cable, NULL));
+	assert_int_equal(cable.count, 4);
+	bring_up();
+	r.host = host_side();
+	for (uint8_t i = 0; i < 16; i++) {
+		size_t len = flow(i, bytes);
+
+		flow_sent(cable.queue[i % 4], i);
+		host_sends(&r, &hdr, bytes, len);
+		for (unsigned q = 0; q < 4; q++) {
+			r.nb = cable.queue[q];
+			assert_int_equal(receives(&r, &f, got, sizeof(got)),
+					 q == i % 4u);
+		}
+	}
+	close(r.host);
+	loop_free(r.loop);
+	net_cable_close(&cable);
 }
 
 /*
  * Errors.
  */
-static void assert_error(const char *name, unsigned count, int status,
+static void assert_error(const char *name, unsigned queues, int status,
 			 const char *id)
 {
-	struct net_backend *queues[4];
+	struct net_cable cable;
 	struct loop *loop = loop_new(NULL);
 	GError *error = NULL;
 
-	assert_false(net_tap_open(loop, name, count, queues, &error));
+	assert_false(net_tap_open(loop, name, queues, &cable, &error));
+	assert_int_equal(cable.count, 0);
 	assert_int_equal(error->code, status);
 	assert_non_null(strstr(error->message, id));
 	g_error_free(error);
@@ -471,16 +548,13 @@ static void names_that_no_device_has_are_refused(void **state)
 static void what_is_no_tap_is_refused(void **state)
 {
 	assert_error("lo", 1, EX_DATAERR, "[net.tap-kind]");
+	assert_error("lo", 2, EX_DATAERR, "[net.tap-kind]");
 }
 
 static void what_another_uses_is_refused(void **state)
 {
 	assert_error("tap0", 1, EX_UNAVAILABLE, "[net.tap-busy]");
-}
-
-static void a_device_of_one_queue_has_no_second(void **state)
-{
-	assert_error("tap0", 2, EX_DATAERR, "[net.tap-queues]");
+	assert_error("tap0", 2, EX_UNAVAILABLE, "[net.tap-busy]");
 }
 
 /* A child whose user namespace is not the one that owns the network. */
@@ -490,14 +564,14 @@ static void without_permission(const char *name, const char *id)
 	int status;
 
 	if (!pid) {
-		struct net_backend *queue;
+		struct net_cable cable;
 		GError *error = NULL;
 		struct loop *loop;
 
 		if (unshare(CLONE_NEWUSER) < 0)
 			_exit(77);
 		loop = loop_new(NULL);
-		if (net_tap_open(loop, name, 1, &queue, &error))
+		if (net_tap_open(loop, name, 1, &cable, &error))
 			_exit(1);
 		_exit(error->code != EX_NOPERM || !strstr(error->message, id));
 	}
@@ -550,9 +624,10 @@ int main(void)
 		TEST(a_device_that_is_deleted_is_a_link_that_is_down),
 		TEST(a_sender_notices_that_the_device_was_deleted),
 		TEST(what_another_uses_is_refused),
-		TEST(a_device_of_one_queue_has_no_second),
 		cmocka_unit_test(the_mtu_is_the_devices),
 		cmocka_unit_test(an_only_queue_may_be_one_of_many),
+		cmocka_unit_test(a_device_of_one_queue_has_no_second),
+		cmocka_unit_test(a_flow_is_answered_on_its_queue),
 		cmocka_unit_test(names_that_no_device_has_are_refused),
 		cmocka_unit_test(what_is_no_tap_is_refused),
 		cmocka_unit_test(making_a_device_needs_permission),
