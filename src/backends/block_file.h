@@ -15,6 +15,7 @@ struct block_file_options {
 	const char *path;
 	bool read_only;
 	bool direct;		/* O_DIRECT if the file allows it */
+	unsigned reconnect;	/* of what is no file: see block_nbd.h */
 };
 
 /* NULL with an error for the user. */

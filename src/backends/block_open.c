@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/block_nbd.h"
 #include "backends/block_now.h"
 #include "backends/block_open.h"
 #include "backends/vhd.h"
@@ -125,11 +126,24 @@ const char *block_format_name(enum block_format format)
 	return formats[format].name;
 }
 
+struct block_backend *block_open_bytes(struct loop *loop,
+				       const struct block_file_options *o,
+				       GError **error)
+{
+	const struct block_nbd_options nbd = {
+		.server = { .name = o->path, .uri = o->path },
+		.read_only = o->read_only, .reconnect = o->reconnect,
+	};
+
+	return nbd_is_uri(o->path) ? block_nbd_open(loop, &nbd, error) :
+				     block_file_open(loop, o, error);
+}
+
 struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,
 				 bool raw, GError **error)
 {
-	struct block_backend *file = block_file_open(loop, options, error);
+	struct block_backend *file = block_open_bytes(loop, options, error);
 
 	if (!file || raw)
 		return file;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * block_open - a disk's file in whatever format it has.
+ * block_open - a disk's file, or NBD export, in whatever format it has.
  *
  * The content decides, not the name.  What a guest writes to a raw disk may
  * look like another format, which is why parents are believed by their ids
@@ -14,6 +14,14 @@
 enum block_format {
 	BLOCK_FORMAT_RAW, BLOCK_FORMAT_VHD, BLOCK_FORMAT_VHDX,
 };
+
+/*
+ * The bytes as they are, of a file or of what an NBD URI leads to.  NULL with
+ * an error for the user.
+ */
+struct block_backend *block_open_bytes(struct loop *loop,
+				       const struct block_file_options *options,
+				       GError **error);
 
 /* What the content of @file looks like. */
 enum block_format block_format_of(struct block_backend *file);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/nbd_connect.h"
 #include "core/error.h"
 #include "vmm/disk.h"
 #include "vmm/disk_internal.h"
@@ -227,13 +228,30 @@ static bool parse(struct disk_args *a, enum sub sub, int argc, char **argv,
 	       usage(error, "a word is missing", "this is the form", form);
 }
 
+/* A server's disk can be read; to make and change it is the server's. */
+static bool names_files(const struct disk_args *a, enum sub sub,
+			GError **error)
+{
+	const char *made = sub == CONVERT ? a->second :
+			   sub == INFO ? NULL : a->file;
+	g_autofree char *what = NULL;
+
+	if (!made || !nbd_is_uri(made))
+		return true;
+	what = g_strdup_printf("cannot %s %s", subs[sub].name, made);
+	return disk_fail(error, EX_USAGE, "disk.uri", what,
+			 "it is a disk of a server, which can be read only",
+			 "the name of a file");
+}
+
 int disk_command(int argc, char **argv, GError **error)
 {
 	struct disk_args a = { 0 };
 	enum sub sub = INFO;
 
 	if (!find_sub(argv[0], &sub, error) ||
-	    !parse(&a, sub, argc, argv, error))
+	    !parse(&a, sub, argc, argv, error) ||
+	    !names_files(&a, sub, error))
 		return (*error)->code;
 	return subs[sub].run(&a, error);
 }

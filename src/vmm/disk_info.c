@@ -100,10 +100,11 @@ static bool report_vhd(struct report *r, struct block_backend *file,
 	       report_parent(r, file, path, &f.header, depth, error);
 }
 
-static bool report_vhdx(struct report *r, const char *path, GError **error)
+/* @file passes. */
+static bool report_vhdx(struct report *r, struct block_backend *file,
+			const char *path, GError **error)
 {
-	const struct block_file_options o = { .path = path, .read_only = true };
-	autoptr(block_backend) bb = block_open(NULL, &o, false, error);
+	autoptr(block_backend) bb = vhdx_open(NULL, file, path, error);
 	char text[GUID_TEXT_SIZE];
 	struct vhdx_facts f;
 
@@ -127,7 +128,7 @@ static bool report_image(struct report *r, const char *path, unsigned depth,
 			 GError **error)
 {
 	const struct block_file_options o = { .path = path, .read_only = true };
-	autoptr(block_backend) file = block_file_open(NULL, &o, error);
+	autoptr(block_backend) file = block_open_bytes(NULL, &o, error);
 	enum block_format format;
 
 	if (!file)
@@ -139,7 +140,7 @@ static bool report_image(struct report *r, const char *path, unsigned depth,
 	case BLOCK_FORMAT_VHD:
 		return report_vhd(r, file, path, depth, error);
 	case BLOCK_FORMAT_VHDX:
-		return report_vhdx(r, path, error);
+		return report_vhdx(r, g_steal_pointer(&file), path, error);
 	case BLOCK_FORMAT_RAW:
 		break;
 	}

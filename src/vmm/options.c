@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/block_nbd.h"
 #include "core/error.h"
 #include "core/trace.h"
 #include "devices/storvsp/storvsp.h"
@@ -19,6 +20,7 @@
 #define CPUS_DEFAULT	4u
 #define BPS_MIN		(64 * 1024u)
 #define DISK_AUTO	UINT_MAX	/* controller and LUN not given */
+#define RECONNECT_MAX	3600u	/* seconds */
 
 bool usage(GError **error, const char *what, const char *why,
 	   const char *advice)
@@ -336,6 +338,8 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 	if (!strcmp(key, "format"))
 		return (d->raw = !strcmp(value, "raw")) ||
 		       !strcmp(value, "auto");
+	if (!strcmp(key, "reconnect"))
+		return parse_count(value, RECONNECT_MAX, &d->reconnect);
 	if (!strcmp(key, "ephemeral"))
 		return set_disk_ephemeral(d, value);
 	if (!strcmp(key, "iops"))
@@ -371,6 +375,7 @@ static struct disk_options *add_disk(struct options *o, const struct keyed *k,
 
 	g_ptr_array_add(o->disks, d);
 	d->direct = true;
+	d->reconnect = BLOCK_NBD_RECONNECT;
 	d->controller = d->lun = DISK_AUTO;
 	d->file = keyed_parse(k, value, d, error);
 	if (!d->file)
@@ -386,12 +391,14 @@ static bool set_disk(struct options *o, const char *value, GError **error)
 	static const char *const keys[] = { "ro", "format", "direct",
 					    "ephemeral", "iops", "bps",
 					    "serial", "controller", "lun",
+					    "reconnect",
 					    NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
 		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
 			  "ephemeral=on|off|SIZE iops=N bps=SIZE (64K or more) "
-			  "serial=TEXT controller=0-3 lun=0-63",
+			  "serial=TEXT controller=0-3 lun=0-63 "
+			  "reconnect=SECONDS",
 	};
 
 	return add_disk(o, &keyed, value, error);
@@ -428,12 +435,13 @@ static const struct option {
 	  set_kernel },
 	{ 0, "initrd", "FILE", "initial RAM disk", set_initrd },
 	{ 0, "append", "TEXT", "kernel command line", set_append },
-	{ 0, "disk", "FILE[,KEY=VALUE...]",
-	  "disk image (raw, VHD, VHDX) or device; an ISO is in a DVD drive;\n"
-	  "may be repeated\n"
+	{ 0, "disk", "FILE|URI[,KEY=VALUE...]",
+	  "disk image (raw, VHD, VHDX), device, or an NBD server's export\n"
+	  "(nbd://HOST/NAME); an ISO is in a DVD drive; may be repeated\n"
 	  "ro=on, format=raw, direct=off, ephemeral=on|SIZE,\n"
 	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
-	  "serial=TEXT, controller=0-3, lun=0-63", set_disk },
+	  "serial=TEXT, controller=0-3, lun=0-63, reconnect=SECONDS",
+	  set_disk },
 	{ 0, "cdrom", "FILE|none[,KEY=VALUE]",
 	  "a DVD drive, with that image or device in it; may be repeated\n"
 	  "controller=0-3, lun=0-63", set_cdrom },

@@ -18,6 +18,7 @@ import tempfile
 
 import control
 import disk
+import nbd
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
 CANTCREAT, TEMPFAIL, NOPERM = 73, 75, 77
@@ -385,9 +386,9 @@ def apic_case(b):
 
 def disk_commands(b):
     good = [run_cases(disk.error_cases(b))]
-    for name, function in disk.functions(KVMBUS):
+    for name, function in [*disk.functions(KVMBUS), *nbd.functions()]:
         if not function:
-            print(f'skip {name}: needs qemu-img')
+            print(f'skip {name}: needs qemu-utils')
             continue
         try:
             function(b, run)
