@@ -578,18 +578,34 @@ def root_on_vhd(run, *words):
     image.unlink()
 
 
-@case()
-def login_from_dynamic_vhd(run):
-    image = SCRATCH / 'login.vhd'
+@case(('vhdx-dynamic',))
+def login_from_vhdx(run):
+    """systemd from a dynamic VHDX, and fio in it."""
+    image = SCRATCH / 'login.vhdx'
     subprocess.run([KVMBUS, 'disk', 'convert', '--force', root_disk(), image],
                    check=True, capture_output=True)
     m = run(disks=[image], append='root=LABEL=kvmbus', memory='768M')
     m.wait_for(r'login: ')
     m.type('root\n')
     m.wait_for(r'# ')
-    m.type('poweroff\n')
+    m.type('fio --name=rand --filename=/var/f --rw=randrw --direct=1 '
+           '--bsrange=4k-128k --size=64M --ioengine=libaio --iodepth=16 '
+           '--fsync=64 --verify=crc32c --verify_fatal=1 --minimal '
+           '>/dev/null; echo fio=$?; poweroff\n')
     m.finish()
+    expect('fio=0\n' in m.text, 'fio has read something else')
+    subprocess.run([KVMBUS, 'disk', 'check', image], check=True,
+                   capture_output=True)
     image.unlink()
+
+
+@case()
+def killed(run):
+    """tests/nested/crash.py in short."""
+    done = subprocess.run([sys.executable, REPO / 'tests/nested/crash.py',
+                           KVMBUS, '2', 'raw:ext4', 'vhd:xfs', 'vhdx:ext4'],
+                          capture_output=True, text=True)
+    expect(done.returncode == 0, done.stdout + done.stderr)
 
 
 @case()
