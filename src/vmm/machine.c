@@ -438,6 +438,11 @@ void machine_power_off(struct machine *m)
 	raise_event(m, EVENT_POWER_OFF, NULL);
 }
 
+struct network *machine_network(struct machine *m)
+{
+	return &m->network;
+}
+
 /*
  * Making one.
  */

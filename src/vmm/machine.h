@@ -20,6 +20,7 @@
 #include "vmm/options.h"
 
 struct machine;
+struct network;
 
 /* Open and check everything that @o names (borrowed); nothing runs yet. */
 struct machine *machine_new(const struct options *o, GError **error);
@@ -44,5 +45,7 @@ void machine_resume(struct machine *m);
 bool machine_is_paused(const struct machine *m);
 void machine_reset(struct machine *m);
 void machine_power_off(struct machine *m);
+/* Its NICs, which may come and go. */
+struct network *machine_network(struct machine *m);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/machine.h"
 #include "vmm/machine_methods.h"
+#include "vmm/network.h"
 
 static void get_state(void *host, struct control_call *call)
 {
@@ -33,11 +34,57 @@ static void power_off(void *host, struct control_call *call)
 	control_return(call, NULL);
 }
 
+static void add_nic(void *host, struct control_call *call)
+{
+	GError *error = NULL;
+	const char *net;
+	int nic;
+
+	g_variant_get(control_args(call), "(&s)", &net);
+	nic = network_add(machine_network(host), net, &error);
+	if (nic < 0)
+		control_fail(call, error);
+	else
+		control_return(call, g_variant_new("(u)", (guint32)nic));
+}
+
+static void nic_removed(void *call)
+{
+	control_return(call, NULL);
+}
+
+static void remove_nic(void *host, struct control_call *call)
+{
+	GError *error = NULL;
+	guint32 nic;
+
+	g_variant_get(control_args(call), "(u)", &nic);
+	if (!network_remove(machine_network(host), nic, nic_removed, call,
+			    &error))
+		control_fail(call, error);
+}
+
+static void set_link(void *host, struct control_call *call)
+{
+	GError *error = NULL;
+	gboolean up;
+	guint32 nic;
+
+	g_variant_get(control_args(call), "(ub)", &nic, &up);
+	if (network_set_link(machine_network(host), nic, up, &error))
+		control_return(call, NULL);
+	else
+		control_fail(call, error);
+}
+
 const struct control_method machine_methods[] = {
+	{ "AddNic", "net:s", "nic:u", add_nic },
 	{ "GetState", "", "state:s", get_state },
 	{ "Pause", "", "", pause_machine },
 	{ "PowerOff", "", "", power_off },
+	{ "RemoveNic", "nic:u", "", remove_nic },
 	{ "Reset", "", "", reset },
 	{ "Resume", "", "", resume },
+	{ "SetLink", "nic:u up:b", "", set_link },
 	{ 0 },
 };

@@ -6,6 +6,8 @@
 
 #include "backends/net_capture.h"
 #include "backends/net_nat.h"
+#include "core/error.h"
+#include "core/util.h"
 #include "devices/netvsp/netvsp.h"
 #include "vmm/iothread.h"
 #include "vmm/net_modes.h"
@@ -17,13 +19,27 @@ struct nic {
 	struct iothread *io;
 	struct net_cable cable;
 	struct netvsp *nv;
+	const struct nic_options *options;
+	struct nic_options *own;	/* the same, of one that came later */
+	struct loop_note link_note;
+	int link;			/* atomic: network_set_link() to set_link() */
+	/* On its way out: removed(arg) when it is. */
+	struct loop_note withdrawn;
+	void (*removed)(void *arg);
+	void *arg;
 };
 
-/* {6b766d62-7573-4000-8001-00000000000n}, n being the NIC. */
-static struct guid instance_of(unsigned nic)
+/*
+ * {6b766d62-7573-4000-8001-gggg0000000n}, n being the NIC.  Who comes to a
+ * place that was left is another one (g), or the guest might still have its
+ * predecessor by that name.
+ */
+static struct guid instance_of(unsigned nic, uint16_t generation)
 {
 	struct guid g = GUID(0x6b766d62, 0x7573, 0x4000, 0x8001, 0);
 
+	g.b[10] = (uint8_t)(generation >> 8);
+	g.b[11] = (uint8_t)generation;
 	g.b[15] = (uint8_t)nic;
 	return g;
 }
@@ -42,27 +58,62 @@ static void capture(struct net_capture *c, unsigned index,
 	net_capture_wrap(c, name, cable);
 }
 
-static bool open_nic(struct nic *n, struct net_capture *c, unsigned index,
-		     const struct options *o, const struct gmem *gm,
-		     GError **error)
+static void set_link(struct loop_note *note)
 {
-	const struct nic_options *nic = o->nics->pdata[index];
-	struct netvsp_options options = {
-		.instance = instance_of(index),
-		.max_queues = nic->queues ?:
+	struct nic *nic = container_of(note, struct nic, link_note);
+
+	netvsp_set_link(nic->nv, __atomic_load_n(&nic->link,
+						 __ATOMIC_ACQUIRE));
+}
+
+/* The loop goes last, but runs no more when its users go. */
+static void close_nic(struct nic *nic)
+{
+	iothread_stop(nic->io);
+	netvsp_free(nic->nv);
+	net_cable_close(&nic->cable);
+	iothread_free(nic->io);
+	if (nic->own)
+		nic_options_free(nic->own);
+	*nic = (struct nic){ 0 };
+}
+
+static void withdrawn(struct loop_note *note)
+{
+	struct nic *nic = container_of(note, struct nic, withdrawn);
+	void (*removed)(void *arg) = nic->removed;
+	void *arg = nic->arg;
+
+	close_nic(nic);
+	removed(arg);
+}
+
+/* What was opened goes by close_nic(), also if the rest could not be. */
+static bool open_nic(struct network *n, unsigned index,
+		     const struct nic_options *options, GError **error)
+{
+	const struct options *o = n->options;
+	struct nic *nic = &n->nic[index];
+	struct netvsp_options nv = {
+		.instance = instance_of(index, n->generation[index]++),
+		.max_queues = options->queues ?:
 			      MIN(o->cpus, QUEUES_DEFAULT_MAX),
 	};
 
-	memcpy(options.mac, nic->mac, sizeof(options.mac));
-	n->io = iothread_new(error);
-	if (!n->io)
+	memcpy(nv.mac, options->mac, sizeof(nv.mac));
+	nic->options = options;
+	nic->link_note.run = set_link;
+	nic->withdrawn.run = withdrawn;
+	nic->io = iothread_new(error);
+	if (!nic->io)
 		return false;
-	n->cable.count = options.max_queues;
-	if (!nic->mode->open(iothread_loop(n->io), o, nic, &n->cable, error))
+	nic->cable.count = nv.max_queues;
+	if (!options->mode->open(iothread_loop(nic->io), o, options,
+				 &nic->cable, error))
 		return false;
-	if (c)
-		capture(c, index, &n->cable);
-	n->nv = netvsp_new(iothread_loop(n->io), gm, &options, &n->cable);
+	if (n->capture)
+		capture(n->capture, index, &nic->cable);
+	nic->nv = netvsp_new(iothread_loop(nic->io), n->gm, &nv, &nic->cable);
 	return true;
 }
 
@@ -93,6 +144,8 @@ static void announce(const struct net_forward *f)
 bool network_open(struct network *n, const struct options *o,
 		  const struct gmem *gm, GError **error)
 {
+	n->options = o;
+	n->gm = gm;
 	n->nic = g_new0(struct nic, NIC_MAX);
 	raise_descriptor_limit();
 	if (o->capture) {
@@ -102,7 +155,7 @@ bool network_open(struct network *n, const struct options *o,
 			return false;
 	}
 	for (unsigned i = 0; i < o->nics->len; i++)
-		if (!open_nic(&n->nic[i], n->capture, i, o, gm, error))
+		if (!open_nic(n, i, o->nics->pdata[i], error))
 			return false;
 	for (unsigned i = 0; i < o->forwards->len; i++)
 		announce(&g_array_index(o->forwards, struct net_forward, i));
@@ -111,6 +164,7 @@ bool network_open(struct network *n, const struct options *o,
 
 void network_offer(struct network *n, struct vmbus *bus)
 {
+	n->bus = bus;
 	for (unsigned i = 0; i < NIC_MAX; i++)
 		if (n->nic[i].nv)
 			vmbus_offer(bus, netvsp_device(n->nic[i].nv));
@@ -129,15 +183,115 @@ void network_close(struct network *n)
 	if (!n->nic)
 		return;
 
-	for (unsigned i = 0; i < NIC_MAX; i++) {
-		struct nic *nic = &n->nic[i];
-
-		/* The loop goes last, but runs no more when its users go. */
-		iothread_stop(nic->io);
-		netvsp_free(nic->nv);
-		net_cable_close(&nic->cable);
-		iothread_free(nic->io);
-	}
+	for (unsigned i = 0; i < NIC_MAX; i++)
+		close_nic(&n->nic[i]);
 	g_clear_pointer(&n->capture, net_capture_close);
 	g_clear_pointer(&n->nic, g_free);
+}
+
+/*
+ * While the machine runs.
+ */
+static int free_place(const struct network *n, GError **error)
+{
+	for (unsigned i = 0; i < NIC_MAX; i++)
+		if (!n->nic[i].io)
+			return (int)i;
+	user_error_set(error, EX_UNAVAILABLE, "net.full",
+		       "there is no place for another NIC",
+		       "a machine has up to 8", "remove one first");
+	return -1;
+}
+
+static bool refuse_twin(const struct network *n,
+			const struct nic_options *options, GError **error)
+{
+	for (unsigned i = 0; i < NIC_MAX; i++) {
+		g_autofree char *why = NULL;
+
+		if (!n->nic[i].io || memcmp(n->nic[i].options->mac,
+					    options->mac, sizeof(options->mac)))
+			continue;
+		why = g_strdup_printf("NIC %u has the same mac=", i);
+		user_error_set(error, EX_USAGE, "net.twin",
+			       "two NICs cannot have one address", why,
+			       "another one, or leave mac= out");
+		return false;
+	}
+	return true;
+}
+
+static bool start_nic(struct network *n, struct nic *nic, GError **error)
+{
+	if (!iothread_start(nic->io, error))
+		return false;
+	if (!vmbus_offer(n->bus, netvsp_device(nic->nv)))
+		return true;
+	user_error_set(error, EX_UNAVAILABLE, "net.channels",
+		       "the NIC cannot be offered",
+		       "the guest holds all channels", "remove others first");
+	return false;
+}
+
+int network_add(struct network *n, const char *value, GError **error)
+{
+	int index = free_place(n, error);
+	struct nic_options *options;
+	struct nic *nic;
+
+	if (index < 0)
+		return -1;
+	options = nic_options_new(n->options, (unsigned)index, value, error);
+	if (!options)
+		return -1;
+	nic = &n->nic[index];
+	if (!refuse_twin(n, options, error)) {
+		nic_options_free(options);
+		return -1;
+	}
+	nic->own = options;
+	if (open_nic(n, (unsigned)index, options, error) &&
+	    start_nic(n, nic, error))
+		return index;
+	close_nic(nic);
+	return -1;
+}
+
+/* NULL with an error for the user. */
+static struct nic *find_nic(struct network *n, unsigned index, GError **error)
+{
+	g_autofree char *what = NULL;
+
+	if (index < NIC_MAX && n->nic[index].io && !n->nic[index].removed)
+		return &n->nic[index];
+	what = g_strdup_printf("there is no NIC %u", index);
+	user_error_set(error, EX_USAGE, "net.no-such-nic", what,
+		       "the numbers are those of the --net options, from 0 on",
+		       "one of those, or what AddNic answered");
+	return NULL;
+}
+
+bool network_remove(struct network *n, unsigned index,
+		    void (*removed)(void *arg), void *arg, GError **error)
+{
+	struct nic *nic = find_nic(n, index, error);
+
+	if (!nic)
+		return false;
+	nic->removed = removed;
+	nic->arg = arg;
+	vmbus_withdraw(n->bus, netvsp_device(nic->nv), &nic->withdrawn);
+	return true;
+}
+
+bool network_set_link(struct network *n, unsigned index, bool up,
+		      GError **error)
+{
+	struct nic *nic = find_nic(n, index, error);
+
+	if (!nic)
+		return false;
+	__atomic_store_n(&nic->link, up, __ATOMIC_RELEASE);
+	loop_post(iothread_loop(nic->io), &nic->link_note);
+	return true;
 }

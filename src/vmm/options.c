@@ -773,7 +773,7 @@ static void set_defaults(struct options *o)
 	o->append = g_strdup("");
 	o->console = g_strdup("stdio");
 	o->disks = g_ptr_array_new_with_free_func(disk_free);
-	o->nics = g_ptr_array_new_with_free_func(nic_free);
+	o->nics = g_ptr_array_new_with_free_func(nic_options_free);
 	o->forwards = g_array_new(FALSE, FALSE, sizeof(struct net_forward));
 	o->cpus = MIN(g_get_num_processors(), CPUS_DEFAULT);
 	o->memory = MEMORY_DEFAULT;

@@ -56,6 +56,16 @@ struct nic_options {
 	bool forwards;		/* those of the options lead to this one */
 };
 
+struct options;
+
+/*
+ * One as by --net @value, the @index'th of a machine.  NULL with an error for
+ * the user.
+ */
+struct nic_options *nic_options_new(const struct options *o, unsigned index,
+				    const char *value, GError **error);
+void nic_options_free(void *nic);
+
 struct options {
 	enum command command;
 	char *kernel, *initrd;

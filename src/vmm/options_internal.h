@@ -34,7 +34,6 @@ char *keyed_parse(const struct keyed *k, const char *value, void *to,
 /* --net MODE[,KEY=VALUE...], and what NICs have unless told otherwise. */
 bool set_net(struct options *o, const char *value, GError **error);
 bool finish_nics(struct options *o, GError **error);
-void nic_free(void *nic);
 
 /* -p [ADDR:][HOST:]GUEST[/udp] */
 bool forward_parse(const char *value, struct net_forward *f);

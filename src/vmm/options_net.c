@@ -7,7 +7,7 @@
 #define MAC_LEN		6
 #define MAC_TEXT_LEN	17	/* "02:00:00:00:00:01" */
 
-void nic_free(void *p)
+void nic_options_free(void *p)
 {
 	struct nic_options *nic = p;
 
@@ -86,7 +86,7 @@ static bool set_mode(struct nic_options *nic, const char *text, GError **error)
 			 "something has to follow this mode", form);
 }
 
-bool set_net(struct options *o, const char *value, GError **error)
+static struct nic_options *parse_nic(const char *value, GError **error)
 {
 	static const char *const keys[] = { "mac", "queues", NULL };
 	static const struct keyed keyed = {
@@ -94,8 +94,18 @@ bool set_net(struct options *o, const char *value, GError **error)
 		.advice = "mac=02:00:00:00:00:01, even in its first byte; "
 			  "queues=1-64",
 	};
+	struct nic_options *nic = g_new0(struct nic_options, 1);
+	g_autofree char *mode = keyed_parse(&keyed, value, nic, error);
+
+	if (mode && set_mode(nic, mode, error))
+		return nic;
+	nic_options_free(nic);
+	return NULL;
+}
+
+bool set_net(struct options *o, const char *value, GError **error)
+{
 	struct nic_options *nic;
-	g_autofree char *mode = NULL;
 
 	if (!strcmp(value, "off")) {
 		o->no_nics = true;
@@ -104,10 +114,10 @@ bool set_net(struct options *o, const char *value, GError **error)
 	if (o->nics->len == NIC_MAX)
 		return bad_value(error, "net", value,
 				 "a machine has up to 8 NICs", "fewer of them");
-	nic = g_new0(struct nic_options, 1);
-	g_ptr_array_add(o->nics, nic);
-	mode = keyed_parse(&keyed, value, nic, error);
-	return mode && set_mode(nic, mode, error);
+	nic = parse_nic(value, error);
+	if (nic)
+		g_ptr_array_add(o->nics, nic);
+	return nic;
 }
 
 /*
@@ -148,6 +158,16 @@ static bool refuse_twins(const struct options *o, GError **error)
 		}
 	}
 	return true;
+}
+
+struct nic_options *nic_options_new(const struct options *o, unsigned index,
+				    const char *value, GError **error)
+{
+	struct nic_options *nic = parse_nic(value, error);
+
+	if (nic && !has_mac(nic))
+		make_mac(o, index, nic);
+	return nic;
 }
 
 /* Forwards lead to the first NIC that can have them. */

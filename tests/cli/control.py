@@ -39,6 +39,7 @@ def call_of_another(b, run, check):
 def machine(kvmbus, b, *words):
     """One whose guest only spins; what is left of it is killed."""
     path = b / 'control'
+    path.unlink(missing_ok=True)    # of the last one, which was killed
     vm = subprocess.Popen(
         [kvmbus, 'run', '--kernel', b / 'spin', '--console', 'off', '--net',
          'off', '-m', '16M', '--timeout', '60s', '--control', path, *words],
@@ -107,5 +108,30 @@ def places(kvmbus, b, run, check):
         check(run(*second), 0, '')
 
 
+def nics(kvmbus, b, run, check):
+    with machine(kvmbus, b) as (path, vm):
+        def ask(*words):
+            return run('call', path, *words)
+
+        for words, what in [
+                (['AddNic', 'isolated'], '0'),
+                (['AddNic', 'isolated,mac=02:00:00:00:00:07'], '1'),
+                (['SetLink', '1', 'false'], ''),
+                (['SetLink', '1', 'true'], ''), (['RemoveNic', '0'], ''),
+                (['AddNic', 'isolated'], '0'), (['RemoveNic', '1'], '')]:
+            problem = said(ask(*words), what)
+            if problem:
+                return f'{words}: {problem}'
+        for words, error, text in [
+                (['AddNic', 'hub'], 'usage', 'there is no such mode'),
+                (['AddNic', 'tap:no/name'], 'net.tap-name', '1 to 15'),
+                (['RemoveNic', '1'], 'net.no-such-nic', 'there is no NIC 1'),
+                (['SetLink', '9', 'true'], 'net.no-such-nic', 'NIC 9')]:
+            problem = check(ask(*words), UNAVAILABLE, error, text)
+            if problem:
+                return f'{words}: {problem}'
+        return said(ask('PowerOff'), '')
+
+
 functions = [('control-states', states), ('control-questions', questions),
-             ('control-places', places)]
+             ('control-places', places), ('control-nics', nics)]

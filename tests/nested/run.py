@@ -201,14 +201,52 @@ def nat(run):
            'the capture lacks what passed')
 
 
+def call(path, *words):
+    """What the machine with --control @path answers."""
+    return subprocess.run([KVMBUS, 'call', path, *words], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 @case()
 def isolated(run):
+    """What it keeps from the guest; a cable pulled, a NIC that comes and goes."""
+    control = SCRATCH / 'control'
     with host('http', '0') as http:
-        m = run(net=['isolated'], script=NETWORK + f'''
+        m = run('--control', control, net=['isolated'], script=NETWORK + f'''
     ip route add default via 10.0.2.2
     nc -w 2 10.0.2.2 {http} </dev/null && exit 1
     nslookup some.name.example 10.0.2.3 && exit 2
+    soon() {{
+        n=0
+        until "$@"; do
+            n=$((n + 1))
+            [ $n -lt 300 ] || exit 3
+            usleep 100000
+        done
+    }}
+    cd /sys/class/net
+    echo PLUGGED
+    soon grep -q 0 eth0/carrier
+    echo PULLED
+    soon grep -q 1 eth0/carrier
+    udhcpc -i eth0 -n -q -t 20 -T 1 -s /bin/true || exit 4
+    echo AGAIN
+    soon [ -e eth1 ]
+    grep 02:00:00:00:00:09 eth1/address || exit 5
+    ip link set eth1 up
+    udhcpc -i eth1 -n -q -t 20 -T 1 -s /bin/true || exit 6
+    echo ADDED
+    soon [ ! -e eth1 ]
     true''')
+        m.wait_for('PLUGGED')
+        call(control, 'SetLink', '0', 'false')
+        m.wait_for('PULLED')
+        call(control, 'SetLink', '0', 'true')
+        m.wait_for('AGAIN')
+        expect(call(control, 'AddNic', 'isolated,mac=02:00:00:00:00:09') ==
+               '1', 'the NIC has another number')
+        m.wait_for('ADDED')
+        call(control, 'RemoveNic', '1')
         m.script_ok()
     expect('LEASE 10.0.2.15 router= ' in m.text, 'there is a router')
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* NICs that come and go while a machine runs, before a guest looks at them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "core/error.h"
+#include "vmm/network.h"
+
+static struct rig {
+	struct options *options;
+	struct loop *loop;
+	struct gmem gm;
+	struct vmbus *bus;
+	struct network network;
+	unsigned removed;
+} r;
+
+static int setup(void **state)
+{
+	static const struct vmbus_host_ops ops;
+	char *argv[] = { "kvmbus", "run", "--kernel", "/vmlinuz", "--net",
+			 "isolated", NULL };
+
+	r = (struct rig){ 0 };
+	r.options = options_parse(G_N_ELEMENTS(argv) - 1, argv, NULL);
+	assert_non_null(r.options);
+	r.loop = loop_new(NULL);
+	r.bus = vmbus_new(&r.gm, r.loop, &ops, NULL);
+	assert_true(network_open(&r.network, r.options, &r.gm, NULL));
+	network_offer(&r.network, r.bus);
+	assert_true(network_start(&r.network, NULL));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	network_close(&r.network);
+	vmbus_free(r.bus);
+	loop_free(r.loop);
+	options_free(r.options);
+	return 0;
+}
+
+static void removed(void *arg)
+{
+	(*(unsigned *)arg)++;
+}
+
+static void remove_nic(unsigned index)
+{
+	unsigned before = r.removed;
+
+	assert_true(network_remove(&r.network, index, removed, &r.removed,
+				   NULL));
+	assert_int_equal(r.removed, before);
+	while (r.removed == before)
+		loop_turn(r.loop, true);
+}
+
+static void assert_refused(bool ok, GError **error, const char *id)
+{
+	assert_false(ok);
+	assert_non_null(*error);
+	if (!strstr((*error)->message, id))
+		fail_msg("%s lacks %s", (*error)->message, id);
+	g_clear_error(error);
+}
+
+static void nics_take_the_lowest_place_that_is_free(void **state)
+{
+	GError *error = NULL;
+
+	for (int i = 1; i < 8; i++)
+		assert_int_equal(network_add(&r.network, "isolated", NULL), i);
+	assert_refused(network_add(&r.network, "isolated", &error) >= 0, &error,
+		       "[net.full]");
+	remove_nic(3);
+	remove_nic(0);
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 0);
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 3);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+	static const struct { const char *value, *id; } bad[] = {
+		{ "", "[usage]" }, { "nonsense", "[usage]" },
+		{ "isolated,mac=1", "[usage]" },
+		{ "socket:/no/such/folder/s", "[net.socket]" },
+		{ "isolated,mac=02:00:00:00:00:07", "[net.twin]" },
+	};
+
+	assert_int_equal(network_add(&r.network,
+				     "isolated,mac=02:00:00:00:00:07", NULL),
+			 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		GError *error = NULL;
+		int index = network_add(&r.network, bad[i].value, &error);
+
+		assert_refused(index >= 0, &error, bad[i].id);
+	}
+	/* Nothing of them has stayed. */
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 2);
+}
+
+static void a_nic_that_is_not_there_cannot_be_used(void **state)
+{
+	static const unsigned none[] = { 1, 7, 8, UINT32_MAX };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(none); i++) {
+		GError *error = NULL;
+
+		assert_refused(network_set_link(&r.network, none[i], true,
+						&error),
+			       &error, "[net.no-such-nic]");
+		assert_refused(network_remove(&r.network, none[i], removed,
+					      &r.removed, &error),
+			       &error, "[net.no-such-nic]");
+	}
+}
+
+/* Whatever waits on its way to the NIC's thread goes with it. */
+static void a_nic_goes_with_what_was_asked_of_it(void **state)
+{
+	GError *error = NULL;
+
+	for (int i = 0; i < 20; i++) {
+		assert_true(network_set_link(&r.network, 0, i % 2, NULL));
+		assert_true(network_remove(&r.network, 0, removed, &r.removed,
+					   NULL));
+		assert_refused(network_remove(&r.network, 0, removed,
+					      &r.removed, &error),
+			       &error, "[net.no-such-nic]");
+		while (r.removed < (unsigned)i + 1)
+			loop_turn(r.loop, true);
+		assert_int_equal(network_add(&r.network, "isolated", NULL), 0);
+	}
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nics_take_the_lowest_place_that_is_free),
+		TEST(what_cannot_be_is_refused),
+		TEST(a_nic_that_is_not_there_cannot_be_used),
+		TEST(a_nic_goes_with_what_was_asked_of_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
