@@ -18,6 +18,7 @@
 
 #include "core/autoptr.h"
 #include "vmm/options.h"
+#include "vmm/storage.h"
 
 struct machine;
 struct network;
@@ -47,5 +48,7 @@ void machine_reset(struct machine *m);
 void machine_power_off(struct machine *m);
 /* Its NICs, which may come and go. */
 struct network *machine_network(struct machine *m);
+/* As storage_change_disc(); the loop of @asked is set here. */
+void machine_change_disc(struct machine *m, const struct disc_change *asked);
 
 #endif

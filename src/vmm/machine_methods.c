@@ -77,9 +77,39 @@ static void set_link(void *host, struct control_call *call)
 		control_fail(call, error);
 }
 
+static void disc_changed(void *call, GError *error)
+{
+	if (error)
+		control_fail(call, error);
+	else
+		control_return(call, NULL);
+}
+
+static void insert_medium(void *host, struct control_call *call)
+{
+	struct disc_change change = { .done = disc_changed, .arg = call };
+
+	g_variant_get(control_args(call), "(uu&s)", &change.controller,
+		      &change.lun, &change.file);
+	machine_change_disc(host, &change);
+}
+
+static void eject_medium(void *host, struct control_call *call)
+{
+	struct disc_change change = { .done = disc_changed, .arg = call };
+	gboolean force;
+
+	g_variant_get(control_args(call), "(uub)", &change.controller,
+		      &change.lun, &force);
+	change.force = force;
+	machine_change_disc(host, &change);
+}
+
 const struct control_method machine_methods[] = {
 	{ "AddNic", "net:s", "nic:u", add_nic },
+	{ "EjectMedium", "controller:u lun:u force:b", "", eject_medium },
 	{ "GetState", "", "state:s", get_state },
+	{ "InsertMedium", "controller:u lun:u file:s", "", insert_medium },
 	{ "Pause", "", "", pause_machine },
 	{ "PowerOff", "", "", power_off },
 	{ "RemoveNic", "nic:u", "", remove_nic },

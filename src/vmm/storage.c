@@ -5,16 +5,9 @@
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
 #include "core/error.h"
-#include "devices/storvsp/storvsp.h"
-#include "vmm/iothread.h"
-#include "vmm/storage.h"
+#include "vmm/storage_internal.h"
 
 #define VPS_PER_CHANNEL	4	/* as Hyper-V has it */
-
-struct controller {
-	struct iothread *io;
-	struct storvsp *sv;
-};
 
 /* {6b766d62-7573-4000-8000-00000000000n}, n being the controller. */
 static struct guid instance_of(unsigned controller)
@@ -79,9 +72,8 @@ static struct block_backend *limit(struct loop *loop,
 					   bb;
 }
 
-/* What a DVD drive can have in it. */
-static struct block_backend *open_medium(struct loop *loop, const char *path,
-					 bool direct, GError **error)
+struct block_backend *storage_open_medium(struct loop *loop, const char *path,
+					  bool direct, GError **error)
 {
 	const struct block_file_options options = {
 		.path = path, .read_only = true, .direct = direct,
@@ -119,7 +111,7 @@ static struct scsi_lun *open_lun(struct loop *loop,
 
 	if (!d->file)
 		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
-	bb = dvd ? open_medium(loop, d->file, d->direct, error) :
+	bb = dvd ? storage_open_medium(loop, d->file, d->direct, error) :
 		   open_backend(loop, d, ephemeral, error);
 	bb = limit(loop, d, bb);
 	if (!bb)
@@ -160,6 +152,7 @@ bool storage_open(struct storage *s, const struct options *o,
 		  const struct gmem *gm, GError **error)
 {
 	s->controller = g_new0(struct controller, CONTROLLER_MAX);
+	s->changes = g_ptr_array_new_with_free_func(storage_disc_free);
 	for (unsigned i = 0; i < o->disks->len; i++) {
 		const struct disk_options *d = o->disks->pdata[i];
 		struct controller *c = &s->controller[d->controller];
@@ -205,4 +198,5 @@ void storage_close(struct storage *s)
 		iothread_free(c->io);
 	}
 	g_clear_pointer(&s->controller, g_free);
+	g_clear_pointer(&s->changes, g_ptr_array_unref);
 }

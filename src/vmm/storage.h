@@ -17,6 +17,16 @@
 
 struct storage {
 	struct controller *controller;	/* CONTROLLER_MAX of them */
+	GPtrArray *changes;		/* of discs, under way */
+};
+
+struct disc_change {
+	unsigned controller, lun;
+	const char *file;	/* to put in, borrowed; NULL: take out */
+	bool force;		/* take it from a guest that has locked it */
+	struct loop *loop;	/* of the caller */
+	void (*done)(void *arg, GError *error);	/* the error passes */
+	void *arg;
 };
 
 /* Open all disks of @o.  @gm is borrowed. */
@@ -25,6 +35,11 @@ bool storage_open(struct storage *s, const struct options *o,
 /* Offer the controllers. */
 void storage_offer(struct storage *s, struct vmbus *bus);
 bool storage_start(struct storage *s, GError **error);
+/*
+ * Change the disc of a DVD drive.  Leads to one done() on the caller's loop,
+ * possibly at once, or to none if that loop ends before.
+ */
+void storage_change_disc(struct storage *s, const struct disc_change *asked);
 /* Stop the threads; the bus has been reset or freed. */
 void storage_close(struct storage *s);
 

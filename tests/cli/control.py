@@ -133,5 +133,34 @@ def nics(kvmbus, b, run, check):
         return said(ask('PowerOff'), '')
 
 
+def discs(kvmbus, b, run, check):
+    """What is in a drive is the user's, and its file then is not locked."""
+    disc = b.write('disc.iso', bytes(1 << 20))
+    b.write('short', bytes((1 << 20) + 512))
+    second = ['run', '--kernel', b / 'mb', '--console', 'off', '-m', '16M',
+              '--net', 'off', '--disk', disc]
+    with machine(kvmbus, b, '--cdrom', 'none,lun=3') as (path, vm):
+        for words, status, what in [
+                ('EjectMedium 0 3 false', UNAVAILABLE, 'cdrom.empty'),
+                (f'InsertMedium 0 3 {b / "short"}', UNAVAILABLE,
+                 'cdrom.size'),
+                (f'InsertMedium 0 3 {b / "nothing"}', UNAVAILABLE,
+                 'disk.missing'),
+                ('InsertMedium 0 3 disc.iso', UNAVAILABLE, 'cdrom.path'),
+                (f'InsertMedium 0 4 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
+                (f'InsertMedium 1 3 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
+                (f'InsertMedium 9 99 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
+                (f'InsertMedium 0 3 {disc}', 0, ''),
+                (f'InsertMedium 0 3 {disc}', UNAVAILABLE, 'cdrom.full')]:
+            problem = check(run('call', path, *words.split()), status, what,
+                            '')
+            if problem:
+                return f'{words}: {problem}'
+        return check(run(*second), TEMPFAIL, 'disk.locked', '') or \
+            check(run('call', path, 'EjectMedium', '0', '3', 'false'), 0,
+                  '') or check(run(*second), 0, '')
+
+
 functions = [('control-states', states), ('control-questions', questions),
-             ('control-places', places), ('control-nics', nics)]
+             ('control-places', places), ('control-nics', nics),
+             ('control-discs', discs)]

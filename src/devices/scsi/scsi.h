@@ -73,7 +73,7 @@ struct scsi_lun *scsi_dvd_new(struct block_backend *bb,
 bool scsi_dvd_takes(const struct block_backend *bb);
 /*
  * By the user, at any time, on the LUN's loop.  @bb passes if 0 is returned.
- * -EBUSY: there is a medium; -ENODEV: @lun is no DVD drive.
+ * -EEXIST: there is a medium; -ENODEV: @lun is no DVD drive.
  */
 int scsi_dvd_insert(struct scsi_lun *lun, struct block_backend *bb);
 /*

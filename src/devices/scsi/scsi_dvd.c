@@ -239,7 +239,7 @@ int scsi_dvd_insert(struct scsi_lun *lun, struct block_backend *bb)
 	if (lun->type != &dvd)
 		return -ENODEV;
 	if (lun->medium)
-		return -EBUSY;
+		return -EEXIST;
 	put_in(dvd_of(lun), bb);
 	lun->attention = MEDIUM_MAY_HAVE_CHANGED;
 	return 0;

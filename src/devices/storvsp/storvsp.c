@@ -303,6 +303,7 @@ static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 {
 	const struct vmscsi_request *srb = &rq->packet.vm_srb;
 	bool is_target = !srb->path_id && !srb->target_id;
+	struct scsi_lun *lun = storvsp_lun(sv, srb->lun);
 
 	trace(TRACE_STORVSP, "storvsp.submit trans=%#" G_GINT64_MODIFIER
 	      "x lun=%u op=%02x len=%u", rq->trans_id, srb->lun,
@@ -311,10 +312,10 @@ static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 		report_luns(sv, rq, is_target);
 	else if (!is_target)
 		absent(rq, SRB_STATUS_INVALID_TARGET_ID);
-	else if (srb->lun >= STORVSP_LUN_MAX || !sv->lun[srb->lun])
+	else if (!lun)
 		absent(rq, SRB_STATUS_INVALID_LUN);
 	else
-		scsi_submit(sv->lun[srb->lun], &rq->scsi);
+		scsi_submit(lun, &rq->scsi);
 }
 
 /*
@@ -585,6 +586,11 @@ int storvsp_attach(struct storvsp *sv, unsigned number, struct scsi_lun *lun)
 		return -EEXIST;
 	sv->lun[number] = lun;
 	return 0;
+}
+
+struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number)
+{
+	return number < STORVSP_LUN_MAX ? sv->lun[number] : NULL;
 }
 
 struct vmbus_device *storvsp_device(struct storvsp *sv)

@@ -31,6 +31,9 @@ void storvsp_free(struct storvsp *sv);
  * beyond STORVSP_LUN_MAX. */
 int storvsp_attach(struct storvsp *sv, unsigned number, struct scsi_lun *lun);
 
+/* The LUN of that number, or NULL.  On @sv's loop. */
+struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number);
+
 /* To be offered with vmbus_offer(). */
 struct vmbus_device *storvsp_device(struct storvsp *sv);
 

@@ -250,7 +250,7 @@ static void a_lock_keeps_the_disc_until_it_is_opened(void **state)
 	assert_int_equal(scsi_dvd_eject(rig.lun, false), -EBUSY);
 	expect_event(1, 2);
 	expect_event(0, 2);
-	assert_int_equal(scsi_dvd_insert(rig.lun, rig.error), -EBUSY);
+	assert_int_equal(scsi_dvd_insert(rig.lun, rig.error), -EEXIST);
 	expect_good(prevent(0), 0);
 	expect_good(start_stop(EJECT), 0);
 	expect_good(prevent(1), 0);
@@ -491,7 +491,9 @@ static void mode_pages_are_read_and_not_changed(void **state)
 	buf[18] ^= 1;
 	expect_sense(command(CDB(0x15, 0x10, 0, 0, 38, 0), OUT(buf, 38)),
 		     INVALID_PARAMETER);
-	buf[4] = 0x3f;			/* all of them at once */
+	buf[18] ^= 1;
+	buf[4] = 0x3f;			/* all of them as one */
+	buf[5] = 32;
 	expect_sense(command(CDB(0x15, 0x10, 0, 0, 38, 0), OUT(buf, 38)),
 		     INVALID_PARAMETER);
 	expect_sense(command(CDB(0x1a, 0, 8, 0, 255, 0), IN(buf, 255)),

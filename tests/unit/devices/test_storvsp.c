@@ -795,6 +795,56 @@ static void disks_have_their_places(void **state)
 	assert_int_equal(storvsp_attach(t.sv, STORVSP_LUN_MAX - 1, lun), 0);
 }
 
+/* The drive of LUN 2 has a disc, and the guest has locked it. */
+static void lock(struct scsi_lun *drive)
+{
+	struct vstor_packet p = srb("\x1e\0\0\0\1\0", 6, UNKNOWN_TYPE, 0);
+	struct block_backend *bb = block_mem_new(t.loop, 2048, 512);
+
+	if (scsi_dvd_insert(drive, bb))
+		block_close(bb);
+	p.vm_srb.lun = 2;
+	execute(&p);		/* it may meet an attention */
+	execute(&p);
+	assert_int_equal(scsi_dvd_eject(drive, false), -EBUSY);
+}
+
+static void resets_reach_the_luns_that_they_are_for(void **state)
+{
+	static const struct { uint32_t operation; uint8_t lun; int eject; }
+	cases[] = {
+		{ VSTOR_OPERATION_RESET_LUN, 1, -EBUSY },
+		{ VSTOR_OPERATION_RESET_LUN, 63, -EBUSY },
+		{ VSTOR_OPERATION_RESET_LUN, 255, -EBUSY },
+		{ VSTOR_OPERATION_RESET_LUN, 2, 0 },
+		{ VSTOR_OPERATION_RESET_BUS, 1, 0 },
+		{ VSTOR_OPERATION_RESET_ADAPTER, 1, 0 },
+	};
+	const struct scsi_identity id = { 0 };
+	struct scsi_lun *drive = scsi_dvd_new(NULL, &id,
+					      STORVSP_TRANSFER_MAX);
+
+	assert_null(storvsp_lun(t.sv, 2));
+	assert_int_equal(storvsp_attach(t.sv, 2, drive), 0);
+	assert_ptr_equal(storvsp_lun(t.sv, 2), drive);
+	assert_null(storvsp_lun(t.sv, STORVSP_LUN_MAX));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const struct vstor_packet p = {
+			.operation = cases[i].operation, .flags = 1,
+			.vm_srb.lun = cases[i].lun,
+		};
+
+		lock(drive);
+		assert_int_equal(exchange_on(t.ch, &p, sizeof(p)).status, 0);
+		assert_int_equal(scsi_dvd_eject(drive, false), cases[i].eject);
+	}
+	/* A driver that comes anew finds nothing locked. */
+	lock(drive);
+	close_channel(t.ch);
+	t.ch = fake_open(storvsp_device(t.sv), 0);
+	assert_int_equal(scsi_dvd_eject(drive, false), 0);
+}
+
 #define FRESH(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define READY(f)	cmocka_unit_test_setup_teardown(f, setup_ready, teardown)
 
@@ -824,6 +874,7 @@ int main(void)
 		READY(closing_does_not_wait_for_a_slow_disk),
 		READY(an_idle_channel_closes_at_once),
 		FRESH(disks_have_their_places),
+		READY(resets_reach_the_luns_that_they_are_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
