@@ -15,7 +15,9 @@ struct block_file_options {
 	const char *path;
 	bool read_only;
 	bool direct;		/* O_DIRECT if the file allows it */
-	unsigned reconnect;	/* of what is no file: see block_nbd.h */
+	/* Of what is no file, or not only one. */
+	unsigned reconnect;	/* see block_nbd.h */
+	bool backing;		/* files that an image names may be opened */
 };
 
 /* NULL with an error for the user. */

@@ -6,6 +6,8 @@
 #include "backends/block_nbd.h"
 #include "backends/block_now.h"
 #include "backends/block_open.h"
+#include "backends/image_kind.h"
+#include "backends/qemu_nbd.h"
 #include "backends/vhd.h"
 #include "backends/vhdx.h"
 #include "core/autoptr.h"
@@ -13,37 +15,6 @@
 
 #define START		4096u	/* bytes where magic numbers may be */
 #define ISO_ID_AT	32769	/* in the first volume descriptor */
-
-/* Formats that others read. */
-static const struct foreign {
-	const char *name;
-	unsigned at, len;
-	const char *magic;
-} foreigners[] = {
-	{ "qcow2", 0, 4, "QFI\xfb" },
-	{ "QED", 0, 4, "QED" },
-	{ "VMDK", 0, 4, "KDMV" },
-	{ "VMDK", 0, 4, "COWD" },
-	{ "VMDK", 0, 21, "# Disk DescriptorFile" },
-	{ "VDI", 64, 4, "\x7f\x10\xda\xbe" },
-	{ "Parallels", 0, 16, "WithoutFreeSpace" },
-	{ "Parallels", 0, 16, "WithouFreSpacExt" },
-};
-
-static const struct foreign *foreign_of(struct block_backend *file)
-{
-	uint8_t start[START] = { 0 };
-
-	if (block_read_now(file, 0, start, MIN(START, file->size)) < 0)
-		return NULL;
-	for (size_t i = 0; i < G_N_ELEMENTS(foreigners); i++) {
-		const struct foreign *f = &foreigners[i];
-
-		if (!memcmp(start + f->at, f->magic, f->len))
-			return f;
-	}
-	return NULL;
-}
 
 bool block_is_iso(const char *path)
 {
@@ -55,30 +26,30 @@ bool block_is_iso(const char *path)
 	       !memcmp(id, "CD001", sizeof(id));
 }
 
-static void refuse(GError **error, const char *path, const struct foreign *f)
-{
-	g_autofree char *what = g_strdup_printf(
-		"%s is a %s image, and kvmbus cannot read these", path,
-		f->name);
-	g_autofree char *advice = g_strdup_printf(
-		"qemu-img convert -O raw %s %s.raw\n"
-		"or, if it is a raw disk that only looks so: format=raw",
-		path, path);
-
-	user_error_set(error, EX_DATAERR, "image.kind", what,
-		       "its content says so, whatever its name is", advice);
-}
-
+/*
+ * A format of others, where qemu-nbd cannot reach it: in the export of a
+ * server.
+ */
 static struct block_backend *open_raw(struct loop *loop,
 				      struct block_backend *file,
 				      const struct block_file_options *o,
 				      GError **error)
 {
-	const struct foreign *f = foreign_of(file);
+	g_autofree char *what = NULL;
+	const struct image_kind *kind;
+	uint8_t start[START] = { 0 };
 
-	if (!f)
+	if (block_read_now(file, 0, start, MIN(START, file->size)) < 0)
 		return file;
-	refuse(error, o->path, f);
+	kind = image_kind_of(start, sizeof(start));
+	if (!kind)
+		return file;
+	what = g_strdup_printf("%s is a %s image", o->path, kind->name);
+	user_error_set(error, EX_DATAERR, "image.kind", what,
+		       "such images are read from files only",
+		       "let the server read it: qemu-nbd -f FORMAT FILE\n"
+		       "or, if it is a raw disk that only looks so: "
+		       "format=raw");
 	block_close(file);
 	return NULL;
 }
@@ -139,12 +110,36 @@ struct block_backend *block_open_bytes(struct loop *loop,
 				     block_file_open(loop, o, error);
 }
 
+static struct block_backend *open_by_qemu(struct loop *loop,
+					  const struct block_file_options *o,
+					  const struct image_kind *kind,
+					  bool names_files, GError **error)
+{
+	g_autofree char *what = NULL;
+
+	if (!names_files || o->backing)
+		return qemu_nbd_open(loop, o, kind->driver, o->backing, error);
+	what = g_strdup_printf("%s is a %s image that names other files",
+			       o->path, kind->name);
+	user_error_set(error, EX_NOPERM, "image.backing", what,
+		       "who made it chose which of your files the guest sees",
+		       "qemu-img info says which; if they are right: "
+		       "--disk FILE,backing=on");
+	return NULL;
+}
+
 struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,
 				 bool raw, GError **error)
 {
-	struct block_backend *file = block_open_bytes(loop, options, error);
+	bool uri = nbd_is_uri(options->path), names_files = false;
+	const struct image_kind *kind = raw || uri ? NULL :
+		image_kind_of_file(options->path, &names_files);
+	struct block_backend *file;
 
+	if (kind)
+		return open_by_qemu(loop, options, kind, names_files, error);
+	file = block_open_bytes(loop, options, error);
 	if (!file || raw)
 		return file;
 	return formats[block_format_of(file)].open(loop, file, options, error);

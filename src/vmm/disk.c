@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/image_kind.h"
 #include "backends/nbd_connect.h"
 #include "core/error.h"
 #include "vmm/disk.h"
@@ -228,20 +229,30 @@ static bool parse(struct disk_args *a, enum sub sub, int argc, char **argv,
 	       usage(error, "a word is missing", "this is the form", form);
 }
 
-/* A server's disk can be read; to make and change it is the server's. */
-static bool names_files(const struct disk_args *a, enum sub sub,
-			GError **error)
+/*
+ * A server's disk, and formats that others have made, can be read; to make and
+ * change them is those ones' business.
+ */
+static bool is_ours(const struct disk_args *a, enum sub sub, GError **error)
 {
 	const char *made = sub == CONVERT ? a->second :
 			   sub == INFO ? NULL : a->file;
-	g_autofree char *what = NULL;
+	const struct image_kind *kind =
+		sub == CHECK || sub == RESIZE ?
+		image_kind_of_file(a->file, NULL) : NULL;
+	g_autofree char *what = NULL, *why = NULL;
 
-	if (!made || !nbd_is_uri(made))
+	if (!made || (!kind && !nbd_is_uri(made)))
 		return true;
 	what = g_strdup_printf("cannot %s %s", subs[sub].name, made);
-	return disk_fail(error, EX_USAGE, "disk.uri", what,
-			 "it is a disk of a server, which can be read only",
-			 "the name of a file");
+	if (!kind)
+		return disk_fail(error, EX_USAGE, "disk.uri", what,
+				 "it is a disk of a server, which can only be "
+				 "read", "the name of a file");
+	why = g_strdup_printf("it is a %s image, which can only be read",
+			      kind->name);
+	return disk_fail(error, EX_USAGE, "image.kind", what, why,
+			 "qemu-img, or kvmbus disk convert to another format");
 }
 
 int disk_command(int argc, char **argv, GError **error)
@@ -251,7 +262,7 @@ int disk_command(int argc, char **argv, GError **error)
 
 	if (!find_sub(argv[0], &sub, error) ||
 	    !parse(&a, sub, argc, argv, error) ||
-	    !names_files(&a, sub, error))
+	    !is_ours(&a, sub, error))
 		return (*error)->code;
 	return subs[sub].run(&a, error);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backends/image_kind.h"
 #include "backends/vhd_parent.h"
 #include "backends/vhdx.h"
 #include "vmm/disk_internal.h"
@@ -124,13 +125,30 @@ static bool report_vhdx(struct report *r, struct block_backend *file,
 	return true;
 }
 
+static bool report_foreign(struct report *r, const char *path,
+			   const struct image_kind *kind, GError **error)
+{
+	const struct block_file_options o = { .path = path, .read_only = true };
+	autoptr(block_backend) bb = block_open(NULL, &o, false, error);
+
+	report_file(r, path);
+	report_text(r, "format", kind->name);
+	if (bb)
+		report_bytes(r, "size", bb->size);
+	return bb != NULL;
+}
+
 static bool report_image(struct report *r, const char *path, unsigned depth,
 			 GError **error)
 {
+	const struct image_kind *kind = image_kind_of_file(path, NULL);
 	const struct block_file_options o = { .path = path, .read_only = true };
-	autoptr(block_backend) file = block_open_bytes(NULL, &o, error);
+	autoptr(block_backend) file = NULL;
 	enum block_format format;
 
+	if (kind)
+		return report_foreign(r, path, kind, error);
+	file = block_open_bytes(NULL, &o, error);
 	if (!file)
 		return false;
 	format = block_format_of(file);

@@ -338,6 +338,8 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 	if (!strcmp(key, "format"))
 		return (d->raw = !strcmp(value, "raw")) ||
 		       !strcmp(value, "auto");
+	if (!strcmp(key, "backing"))
+		return is_on(value, &d->backing);
 	if (!strcmp(key, "reconnect"))
 		return parse_count(value, RECONNECT_MAX, &d->reconnect);
 	if (!strcmp(key, "ephemeral"))
@@ -391,14 +393,14 @@ static bool set_disk(struct options *o, const char *value, GError **error)
 	static const char *const keys[] = { "ro", "format", "direct",
 					    "ephemeral", "iops", "bps",
 					    "serial", "controller", "lun",
-					    "reconnect",
+					    "reconnect", "backing",
 					    NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
 		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
 			  "ephemeral=on|off|SIZE iops=N bps=SIZE (64K or more) "
 			  "serial=TEXT controller=0-3 lun=0-63 "
-			  "reconnect=SECONDS",
+			  "reconnect=SECONDS backing=on|off",
 	};
 
 	return add_disk(o, &keyed, value, error);
@@ -440,7 +442,8 @@ static const struct option {
 	  "(nbd://HOST/NAME); an ISO is in a DVD drive; may be repeated\n"
 	  "ro=on, format=raw, direct=off, ephemeral=on|SIZE,\n"
 	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
-	  "serial=TEXT, controller=0-3, lun=0-63, reconnect=SECONDS",
+	  "serial=TEXT, controller=0-3, lun=0-63, reconnect=SECONDS,\n"
+	  "backing=on (an image may name other files)",
 	  set_disk },
 	{ 0, "cdrom", "FILE|none[,KEY=VALUE]",
 	  "a DVD drive, with that image or device in it; may be repeated\n"

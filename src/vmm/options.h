@@ -38,6 +38,7 @@ struct disk_options {
 	bool raw;		/* whatever its content looks like */
 	bool read_only;
 	bool direct;		/* O_DIRECT where possible */
+	bool backing;		/* an image may name other files */
 	unsigned reconnect;	/* seconds to wait for a server; 0: none */
 	bool ephemeral;		/* what is written is forgotten */
 	uint64_t ephemeral_max;	/* bytes of it; 0: no limit */

@@ -53,6 +53,7 @@ static struct block_backend *open_backend(struct loop *loop,
 	const struct block_file_options options = {
 		.path = d->file, .read_only = d->read_only || ephemeral,
 		.direct = d->direct, .reconnect = d->reconnect,
+		.backing = d->backing,
 	};
 	struct block_backend *bb = block_open(loop, &options, d->raw, error);
 

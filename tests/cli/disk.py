@@ -53,9 +53,9 @@ def error_cases(b):
     yield 'disk-info-bad-footer', [*disk, 'info', b / 'bad.vhd'], DATAERR, \
         'vhd.footer', 'checksum'
     for kind in 'qcow2', 'vmdk', 'vdi':
-        yield f'disk-convert-{kind}', \
-            [*disk, 'convert', b / kind, b / 'out'], DATAERR, 'image.kind', \
-            'qemu-img convert'
+        for words in ['check', b / kind], ['resize', b / kind, '2M']:
+            yield f'disk-{words[0]}-{kind}', [*disk, *words], USAGE, \
+                'image.kind', 'qemu-img'
     yield 'disk-create-no-size', [*disk, 'create', b / 'new'], USAGE, \
         'usage', 'size'
     yield 'disk-create-no-unit', [*disk, 'create', b / 'new', '1000'], \

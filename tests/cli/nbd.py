@@ -7,6 +7,7 @@ import random
 import select
 import shutil
 import subprocess
+import time
 
 MIB = 1 << 20
 QEMU_NBD = shutil.which('qemu-nbd')
@@ -91,8 +92,89 @@ def tls(b, run):
                'bob')
 
 
-def functions():
+def qemu_img(*words):
+    subprocess.run(['qemu-img', *map(str, words)], check=True,
+                   capture_output=True)
+
+
+def images(b, run):
+    """Each format of others reads as what qemu-img made it from."""
+    raw = b.write('kinds.img', random.Random(2).randbytes(MIB) + bytes(MIB))
+    for kind in 'qcow2', 'qcow', 'qed', 'vmdk', 'vdi', 'parallels':
+        # A name that neither QEMU's options nor its URIs may take apart.
+        path = b / f'nbd:k",driver=raw {kind}'
+        qemu_img('convert', '-f', 'raw', '-O', kind, raw, f'file:{path}')
+        done = run('disk', 'convert', path, b / 'kind.img', '--force')
+        assert done.returncode == 0, (kind, done.stderr)
+        assert (b / 'kind.img').read_bytes() == raw.read_bytes(), kind
+        facts = json.loads(run('disk', 'info', '--json', path).stdout)
+        assert facts['size'] == 2 * MIB, facts
+    qemu_img('convert', '-f', 'raw', '-O', 'qcow2', raw, b / 'k.qcow2')
+    with served(b, b / 'k.qcow2') as uri:
+        failed(run, ['convert', uri, b / 'no.img'], 65, 'image.kind',
+               'qemu-nbd')
+
+
+def backing(b, run):
+    """An image does not choose what else of its reader's is read."""
+    secret = b.write('secret', b'secret' * (MIB // 6 + 1))
+    qemu_img('create', '-f', 'qcow2', '-F', 'raw', '-b', secret,
+             b / 'child.qcow2', '1M')
+    qemu_img('create', '-f', 'qcow2', '-o',
+             f'data_file={b / "data"},data_file_raw=on', b / 'out.qcow2',
+             '1M')
+    qemu_img('convert', '-f', 'raw', '-O', 'vmdk', '-o',
+             'subformat=monolithicFlat', b / 'disk', b / 'flat.vmdk')
+    for name in 'child.qcow2', 'out.qcow2', 'flat.vmdk':
+        failed(run, ['info', b / name], 77, 'image.backing', 'backing=on')
+
+
+def locked_images(b, run):
+    qemu_img('create', '-f', 'qcow2', b / 'l.qcow2', '1M')
+    with served(b, b / 'l.qcow2', kind='qcow2'):
+        failed(run, ['info', b / 'l.qcow2'], 65, 'qemu-nbd.failed', 'lock')
+    with served(b, b / 'l.qcow2', '-r', kind='qcow2'):
+        assert run('disk', 'info', b / 'l.qcow2').returncode == 0
+
+
+def without_qemu_nbd(b, run, kvmbus):
+    b.write('some.qcow2', b'QFI\xfb\0\0\0\3' + bytes(MIB))
+    done = subprocess.run([kvmbus, 'disk', 'info', b / 'some.qcow2'],
+                          env={'PATH': str(b.folder)}, capture_output=True,
+                          text=True)
+    assert done.returncode == 69, done.stderr
+    assert '[qemu-nbd.missing]' in done.stderr, done.stderr
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
+        return [int(child) for child in f.read().split()]
+
+
+def killed(b, run, kvmbus):
+    """Who is killed leaves no server behind."""
+    with open(b / 'big.img', 'wb') as f:
+        for _ in range(300):
+            f.write(os.urandom(64) * (MIB // 64))
+    qemu_img('convert', '-f', 'raw', '-O', 'qcow2', b / 'big.img',
+             b / 'big.qcow2')
+    other = subprocess.Popen([kvmbus, 'disk', 'convert', b / 'big.qcow2',
+                              b / 'big.out'], stderr=subprocess.DEVNULL)
+    while not children(other.pid) and other.poll() is None:
+        time.sleep(0.001)
+    handle = os.pidfd_open(children(other.pid)[0])
+    other.kill()
+    other.wait()
+    assert select.select([handle], [], [], 30)[0], 'qemu-nbd goes on'
+    os.close(handle)
+
+
+def functions(kvmbus):
     """Name and function of (box, run); None: it needs qemu-nbd."""
     yield 'nbd-uris', uris
-    for f in servers, tls:
-        yield f'nbd-{f.__name__}', f if QEMU_NBD else None
+    yield 'nbd-without-qemu-nbd', \
+        lambda b, run: without_qemu_nbd(b, run, kvmbus)
+    for f in servers, tls, images, backing, locked_images:
+        yield f'nbd-{f.__name__.replace("_", "-")}', f if QEMU_NBD else None
+    yield 'nbd-killed', (lambda b, run: killed(b, run, kvmbus)) \
+        if QEMU_NBD else None

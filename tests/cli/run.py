@@ -167,8 +167,8 @@ def disk_cases(b):
     b.write('qcow2', b'QFI\xfb' + bytes(MIB - 4))
     b.write('iso', bytes(32769) + b'CD001' + bytes(MIB - 32774))
     b.write('bad.vhd', bytes(MIB) + b'conectix' + bytes(504))
-    yield 'disk-of-another-kind', [*words, b / 'qcow2'], DATAERR, \
-        'image.kind', 'format=raw'
+    yield 'disk-is-no-qcow2', [*words, b / 'qcow2'], DATAERR, \
+        'qemu-nbd.failed' if nbd.QEMU_NBD else 'qemu-nbd.missing', 'qemu-'
     yield 'disk-called-raw', [*words, f'{b / "qcow2"},format=raw'], 0, '', ''
     yield 'disk-is-an-iso-for-many', \
         [*words, b / 'iso', '--disk', b / 'iso', '--cdrom', b / 'iso',
@@ -386,7 +386,7 @@ def apic_case(b):
 
 def disk_commands(b):
     good = [run_cases(disk.error_cases(b))]
-    for name, function in [*disk.functions(KVMBUS), *nbd.functions()]:
+    for name, function in [*disk.functions(KVMBUS), *nbd.functions(KVMBUS)]:
         if not function:
             print(f'skip {name}: needs qemu-utils')
             continue
