@@ -36,5 +36,7 @@ static inline bool guid_equal(const struct guid *a, const struct guid *b)
 
 /* Write "ba6163d9-04a1-4d29-b605-72e2ffb1dc7f" to @text; return @text. */
 const char *guid_text(const struct guid *g, char text[GUID_TEXT_SIZE]);
+/* The same way back, in braces or not, of any case; false: it is none. */
+bool guid_parse(const char *text, struct guid *g);
 
 #endif

@@ -62,14 +62,6 @@ static bool probe_vhdx(struct block_backend *file)
 	       vhdx_probe(start);
 }
 
-static struct block_backend *open_vhdx(struct loop *loop,
-				       struct block_backend *file,
-				       const struct block_file_options *o,
-				       GError **error)
-{
-	return vhdx_open(loop, file, o->path, error);
-}
-
 static const struct {
 	const char *name;
 	bool (*probe)(struct block_backend *file);
@@ -81,7 +73,7 @@ static const struct {
 } formats[] = {
 	[BLOCK_FORMAT_RAW] = { "raw", NULL, open_raw },
 	[BLOCK_FORMAT_VHD] = { "vhd", vhd_probe, vhd_open },
-	[BLOCK_FORMAT_VHDX] = { "vhdx", probe_vhdx, open_vhdx },
+	[BLOCK_FORMAT_VHDX] = { "vhdx", probe_vhdx, vhdx_open },
 };
 
 enum block_format block_format_of(struct block_backend *file)

@@ -13,8 +13,6 @@
 #include "backends/block_file.h"
 #include "backends/vhd_format.h"
 
-#define VHD_CHAIN_MAX	32	/* disks, the first one included */
-
 /* Whether @file says that it is a VHD, good or damaged. */
 bool vhd_probe(struct block_backend *file);
 

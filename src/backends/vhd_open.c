@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "backends/block_now.h"
+#include "backends/block_parent.h"
 #include "backends/vhd.h"
 #include "backends/vhd_fixed.h"
 #include "backends/vhd_internal.h"
@@ -262,9 +263,7 @@ static bool prepare_to_write(struct vhd *v, const char *path, bool no_footer,
  * Chains of disks.
  */
 struct opening {
-	struct loop *loop;
-	struct block_file_options options;
-	unsigned depth;
+	struct block_chain chain;
 	struct vhd_facts facts;
 };
 
@@ -298,11 +297,11 @@ static bool check_parent(const struct opening *child,
 {
 	const struct vhd_header *h = &child->facts.header;
 	const struct vhd_footer *p = &parent->facts.footer;
-	const char *path = parent->options.path;
+	const char *path = parent->chain.options.path;
 	g_autofree char *advice = NULL;
 
 	if (!is_parent(h, p))
-		return fail(error, child->options.path, "vhd.parent-id",
+		return fail(error, child->chain.options.path, "vhd.parent-id",
 			    "put the disk there that it was made from",
 			    "%s is not its parent: it has another id", path);
 	if (is_unchanged(h, p, path))
@@ -310,30 +309,9 @@ static bool check_parent(const struct opening *child,
 	advice = g_strdup_printf("if it was only copied: touch -d @%" PRId64
 				 " %s", (int64_t)be32toh(h->parent_timestamp) +
 				 VHD_EPOCH, path);
-	return fail(error, child->options.path, "vhd.parent-changed", advice,
+	return fail(error, child->chain.options.path, "vhd.parent-changed",
+		    advice,
 		    "its parent %s has been changed since", path);
-}
-
-static struct block_backend *open_parent_file(const struct opening *child,
-					      const char *path, GError **error)
-{
-	struct opening parent = {
-		.loop = child->loop, .depth = child->depth + 1,
-		.options = {
-			.path = path, .read_only = true,
-			.direct = child->options.direct,
-		},
-	};
-	autoptr(block_backend) file = NULL;
-	autoptr(block_backend) bb = NULL;
-
-	file = block_file_open(child->loop, &parent.options, error);
-	if (!file)
-		return NULL;
-	bb = open_one(&parent, g_steal_pointer(&file), error);
-	if (!bb || !check_parent(child, &parent, error))
-		return NULL;
-	return g_steal_pointer(&bb);
 }
 
 static struct block_backend *open_parent(const struct opening *o,
@@ -341,26 +319,17 @@ static struct block_backend *open_parent(const struct opening *o,
 					 GError **error)
 {
 	g_autoptr(GPtrArray) paths = vhd_parent_paths(file, &o->facts.header,
-						      o->options.path);
-	g_autofree char *names = NULL;
+						      o->chain.options.path);
+	autoptr(block_backend) bb = NULL;
+	struct opening parent = { 0 };
 
-	if (o->depth + 1 >= VHD_CHAIN_MAX) {
-		fail(error, o->options.path, "vhd.chain",
-		     "convert it: kvmbus disk convert",
-		     "it has more than %d disks below it, or itself",
-		     VHD_CHAIN_MAX - 1);
+	file = block_parent_open(&o->chain, paths, &parent.chain, error);
+	if (!file)
 		return NULL;
-	}
-	for (unsigned i = 0; i < paths->len; i++)
-		if (g_file_test(paths->pdata[i], G_FILE_TEST_EXISTS))
-			return open_parent_file(o, paths->pdata[i], error);
-	g_ptr_array_add(paths, NULL);
-	names = g_strjoinv(", ", (char **)paths->pdata);
-	fail(error, o->options.path, "vhd.parent-missing",
-	     "put the parent beside it",
-	     "it needs its parent, and there is no %s",
-	     *names ? names : "name of it");
-	return NULL;
+	bb = open_one(&parent, file, error);
+	if (!bb || !check_parent(o, &parent, error))
+		return NULL;
+	return g_steal_pointer(&bb);
 }
 
 static struct block_backend *open_dynamic(struct opening *o,
@@ -382,8 +351,8 @@ static struct block_backend *open_dynamic(struct opening *o,
 	v->blocks = (uint32_t)((v->bb.size + v->block_size - 1) /
 			       v->block_size);
 	v->end = end_of_header(v, h);
-	vhd_init(v, o->loop);
-	if (!read_bat(v, o->options.path, error))
+	vhd_init(v, o->chain.loop);
+	if (!read_bat(v, o->chain.options.path, error))
 		return NULL;
 	if (o->facts.type == VHD_DIFFERENCING) {
 		v->parent = open_parent(o, file, error);
@@ -391,7 +360,7 @@ static struct block_backend *open_dynamic(struct opening *o,
 			return NULL;
 	}
 	if (!v->bb.read_only &&
-	    !prepare_to_write(v, o->options.path, o->facts.footer_missing,
+	    !prepare_to_write(v, o->chain.options.path, o->facts.footer_missing,
 			      error))
 		return NULL;
 	return g_steal_pointer(&bb);
@@ -403,7 +372,7 @@ static struct block_backend *open_one(struct opening *o,
 {
 	autoptr(block_backend) passed = file;
 
-	if (!vhd_read_facts(file, o->options.path, &o->facts, error))
+	if (!vhd_read_facts(file, o->chain.options.path, &o->facts, error))
 		return NULL;
 	passed = NULL;
 	if (o->facts.type == VHD_FIXED)
@@ -415,7 +384,7 @@ struct block_backend *vhd_open(struct loop *loop, struct block_backend *file,
 			       const struct block_file_options *options,
 			       GError **error)
 {
-	struct opening o = { .loop = loop, .options = *options };
+	struct opening o = { .chain = { .loop = loop, .options = *options } };
 
 	return open_one(&o, file, error);
 }

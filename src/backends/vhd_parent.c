@@ -4,46 +4,10 @@
 #include <string.h>
 
 #include "backends/block_now.h"
+#include "backends/block_parent.h"
 #include "backends/vhd_parent.h"
 
 #define LOCATOR_MAX	4096u	/* bytes of a path; longer ones are no paths */
-
-/* UTF-16 units in the file's byte order, to a string; NULL if it is none. */
-static char *from_utf16(const void *data, size_t units, bool big_endian)
-{
-	g_autofree gunichar2 *text = g_new0(gunichar2, units + 1);
-
-	memcpy(text, data, units * sizeof(*text));
-	for (size_t i = 0; i < units; i++)
-		text[i] = big_endian ? be16toh(text[i]) : le16toh(text[i]);
-	return g_utf16_to_utf8(text, -1, NULL, NULL, NULL);
-}
-
-/* A path of Windows as one of this host, beside @child's file. */
-static char *from_windows(const char *name, const char *child)
-{
-	g_autofree char *dir = g_path_get_dirname(child);
-	g_autofree char *unix_name = g_strdelimit(g_strdup(name), "\\", '/');
-	const char *p = unix_name;
-
-	/* Drives and shares of another host mean nothing here. */
-	if (g_ascii_isalpha(p[0]) && p[1] == ':')
-		p = strrchr(p, '/') ? strrchr(p, '/') + 1 : p + 2;
-	else if (p[0] == '/')
-		p = strrchr(p, '/') + 1;
-	while (p[0] == '.' && p[1] == '/')
-		p += 2;
-	return *p ? g_build_filename(dir, p, NULL) : NULL;
-}
-
-static void add_path(GPtrArray *paths, char *path)
-{
-	if (!path || g_ptr_array_find_with_equal_func(paths, path, g_str_equal,
-						      NULL))
-		g_free(path);
-	else
-		g_ptr_array_add(paths, path);
-}
 
 /* What a locator points to; NULL if that is not there. */
 static uint8_t *read_locator(struct block_backend *file,
@@ -83,13 +47,13 @@ static void add_locators(GPtrArray *paths, struct block_backend *file,
 			continue;
 		data[len] = 0;
 		if (code == VHD_MACX) {
-			add_path(paths, g_filename_from_uri((char *)data, NULL,
-							    NULL));
+			block_parent_add(paths, g_filename_from_uri(
+				(char *)data, NULL, NULL));
 			continue;
 		}
-		name = from_utf16(data, len / 2, false);
+		name = block_utf16_read(data, len / 2, false);
 		if (name)
-			add_path(paths, from_windows(name, child));
+			block_parent_add(paths, block_parent_path(name, child));
 	}
 }
 
@@ -97,41 +61,20 @@ GPtrArray *vhd_parent_paths(struct block_backend *file,
 			    const struct vhd_header *h, const char *path)
 {
 	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *name = from_utf16(h->parent_name,
+	g_autofree char *name = block_utf16_read(h->parent_name,
 					   sizeof(h->parent_name) / 2, true);
 
 	add_locators(paths, file, h, path, VHD_W2RU);
 	add_locators(paths, file, h, path, VHD_MACX);
 	add_locators(paths, file, h, path, VHD_W2KU);
 	if (name)
-		add_path(paths, from_windows(name, path));
+		block_parent_add(paths, block_parent_path(name, path));
 	return paths;
 }
 
 /*
  * Making locators.
  */
-
-/* The way from the folder of @path to @parent, both absolute. */
-static char *relative_path(const char *path, const char *parent)
-{
-	g_auto(GStrv) from = g_strsplit(path, "/", -1);
-	g_auto(GStrv) to = g_strsplit(parent, "/", -1);
-	g_autoptr(GString) way = g_string_new(NULL);
-	unsigned same = 0;
-
-	/* The last of each is a file's name. */
-	while (from[same + 1] && to[same + 1] && !strcmp(from[same], to[same]))
-		same++;
-	for (unsigned i = same; from[i + 1]; i++)
-		g_string_append(way, "../");
-	if (!way->len)
-		g_string_append(way, "./");
-	for (unsigned i = same; to[i]; i++)
-		g_string_append_printf(way, "%s%s", to[i],
-				       to[i + 1] ? "/" : "");
-	return g_string_free(g_steal_pointer(&way), FALSE);
-}
 
 static int write_locator(struct block_backend *file, struct vhd_locator *l,
 			 uint32_t code, const void *data, size_t len,
@@ -156,33 +99,19 @@ static int write_locator(struct block_backend *file, struct vhd_locator *l,
 	return result;
 }
 
-/* UTF-16 in the byte order that is asked for; @units of it, without its end. */
-static gunichar2 *to_utf16(const char *text, bool big_endian, size_t *units)
-{
-	glong len = 0;
-	gunichar2 *to = g_utf8_to_utf16(text, -1, NULL, &len, NULL);
-
-	*units = (size_t)len;
-	for (glong i = 0; i < len; i++)
-		to[i] = big_endian ? htobe16(to[i]) : htole16(to[i]);
-	return to;
-}
-
 int vhd_parent_locate(struct block_backend *file, struct vhd_header *h,
 		      const char *path, const char *parent, uint64_t *at)
 {
-	g_autofree char *here = g_canonicalize_filename(path, NULL);
 	g_autofree char *there = g_canonicalize_filename(parent, NULL);
-	g_autofree char *way = g_strdelimit(relative_path(here, there), "/",
-					    '\\');
+	g_autofree char *way = block_parent_way(path, parent);
 	g_autofree char *name = g_path_get_basename(there);
 	g_autofree char *uri = g_filename_to_uri(there, NULL, NULL);
 	g_autofree gunichar2 *way16 = NULL, *name16 = NULL;
 	size_t way_len, name_len;
 	int result;
 
-	way16 = to_utf16(way, false, &way_len);
-	name16 = to_utf16(name, true, &name_len);
+	way16 = block_utf16_make(way, false, &way_len);
+	name16 = block_utf16_make(name, true, &name_len);
 	if (!way16 || !name16 || !uri || way_len * 2 > LOCATOR_MAX ||
 	    strlen(uri) > LOCATOR_MAX || name_len > 255)
 		return -EINVAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "backends/block_now.h"
 #include "backends/vhdx_internal.h"
 #include "core/error.h"
 #include "core/trace.h"
@@ -24,12 +25,23 @@ bool vhdx_probe(const uint8_t *start)
 	return !memcmp(start, VHDX_FILE_SIGNATURE, 8);
 }
 
+static bool is_vhdx(struct block_backend *file)
+{
+	uint8_t start[VHDX_SECTOR];
+
+	return file->size >= sizeof(start) &&
+	       !block_read_now(file, 0, start, sizeof(start)) &&
+	       vhdx_probe(start);
+}
+
 static void vhdx_free(struct vhdx *v)
 {
 	vhdx_io_finish(v);
+	vhdx_step_finish(v);
 	vhdx_log_finish(v);
 	vhdx_space_finish(&v->space);
 	vhdx_cache_finish(&v->cache);
+	block_close(v->parent);
 	block_close(v->file);
 	g_free(v);
 }
@@ -54,30 +66,6 @@ static const struct block_backend_ops vhdx_ops = {
 	.close = vhdx_close,
 };
 
-static bool open_file(struct vhdx *v, const char *path, GError **error)
-{
-	if (!vhdx_headers_read(v, path, error))
-		return false;
-	if (!vhdx_log_is_empty(v) && !vhdx_replay(v, path, error))
-		return false;
-	return vhdx_regions_read(v, path, error) &&
-	       vhdx_metadata_read(v, path, error);
-}
-
-void vhdx_get_facts(struct block_backend *bb, struct vhdx_facts *facts)
-{
-	const struct vhdx *v = container_of(bb, struct vhdx, bb);
-
-	*facts = (struct vhdx_facts){
-		.fixed = v->layout.leave_allocated,
-		.block_size = v->layout.block_size,
-		.log_size = v->layout.log.length,
-		.disk_id = v->layout.disk_id,
-		.file_write_guid = v->header.file_write_guid,
-		.data_write_guid = v->header.data_write_guid,
-	};
-}
-
 static void describe(struct vhdx *v)
 {
 	const struct vhdx_layout *l = &v->layout;
@@ -93,8 +81,10 @@ static void describe(struct vhdx *v)
 	};
 }
 
-struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
-				const char *path, GError **error)
+/*
+ * Opening.
+ */
+static struct vhdx *vhdx_new(struct loop *loop, struct block_backend *file)
 {
 	struct vhdx *v = g_new0(struct vhdx, 1);
 
@@ -105,7 +95,77 @@ struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 	vhdx_log_init(v);
 	g_queue_init(&v->waiting);
 	vhdx_space_init(v);
-	if (!open_file(v, path, error)) {
+	return v;
+}
+
+static bool read_file(struct vhdx *v, struct vhdx_locator *locator,
+		      const char *path, GError **error)
+{
+	if (!is_vhdx(v->file))
+		return vhdx_fail(error, path, "vhdx.kind", "it is none",
+				 "the parent of a VHDX has to be one");
+	if (!vhdx_headers_read(v, path, error))
+		return false;
+	if (!vhdx_log_is_empty(v) && !vhdx_replay(v, path, error))
+		return false;
+	return vhdx_regions_read(v, path, error) &&
+	       vhdx_metadata_read(v, locator, path, error);
+}
+
+static struct vhdx *open_one(const struct block_chain *at,
+			     struct block_backend *file, GError **error);
+
+static bool parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
+			const char *path, const struct vhdx *parent,
+			const char *parent_path, GError **error)
+{
+	char is[GUID_TEXT_SIZE], wanted[GUID_TEXT_SIZE];
+	g_autofree char *why = NULL;
+
+	if (!vhdx_locator_has(l, &parent->header.data_write_guid)) {
+		why = g_strdup_printf(
+			"its parent is {%s}, but %s is {%s}: another disk, or "
+			"written since", guid_text(&l->linkage[0], wanted),
+			parent_path,
+			guid_text(&parent->header.data_write_guid, is));
+		return vhdx_fail(error, path, "vhdx.parent-id", why,
+				 "put the disk there that it was made from, or "
+				 "say where it is: kvmbus disk rebase");
+	}
+	if (parent->layout.sector == v->layout.sector)
+		return true;
+	why = g_strdup_printf("it has sectors of %u bytes, its parent %s of %u",
+			      v->layout.sector, parent_path,
+			      parent->layout.sector);
+	return vhdx_fail(error, path, "vhdx.parent-sectors", why, NULL);
+}
+
+static bool open_parent(struct vhdx *v, const struct block_chain *at,
+			const struct vhdx_locator *l, GError **error)
+{
+	struct block_chain below;
+	struct block_backend *file = block_parent_open(at, l->paths, &below,
+						       error);
+	struct vhdx *parent = file ? open_one(&below, file, error) : NULL;
+
+	if (!parent)
+		return false;
+	v->parent = &parent->bb;
+	return parent_fits(v, l, at->options.path, parent, below.options.path,
+			   error);
+}
+
+static struct vhdx *open_one(const struct block_chain *at,
+			     struct block_backend *file, GError **error)
+{
+	struct vhdx *v = vhdx_new(at->loop, file);
+	struct vhdx_locator locator = { 0 };
+	bool ok = read_file(v, &locator, at->options.path, error) &&
+		  (!v->layout.has_parent ||
+		   open_parent(v, at, &locator, error));
+
+	vhdx_locator_finish(&locator);
+	if (!ok) {
 		vhdx_free(v);
 		return NULL;
 	}
@@ -113,5 +173,79 @@ struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 	v->space.end = MAX(v->space.end, (v->file->size + VHDX_MIB - 1) &
 					 ~(VHDX_MIB - 1));
 	describe(v);
-	return &v->bb;
+	return v;
+}
+
+struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
+				const struct block_file_options *options,
+				GError **error)
+{
+	const struct block_chain top = { .loop = loop, .options = *options };
+	struct vhdx *v = open_one(&top, file, error);
+
+	return v ? &v->bb : NULL;
+}
+
+bool vhdx_read_facts(struct block_backend *file, const char *path,
+		     struct vhdx_facts *facts, GError **error)
+{
+	struct vhdx *v = vhdx_new(NULL, file);
+	const struct vhdx_layout *l = &v->layout;
+	struct vhdx_locator locator = { 0 };
+	bool ok = read_file(v, &locator, path, error);
+
+	*facts = (struct vhdx_facts){
+		.fixed = l->leave_allocated, .differencing = l->has_parent,
+		.size = l->size, .block_size = l->block_size,
+		.sector_size = l->sector,
+		.physical_sector_size = MAX(l->sector, l->physical_sector),
+		.log_size = l->log.length, .disk_id = l->disk_id,
+		.file_write_guid = v->header.file_write_guid,
+		.data_write_guid = v->header.data_write_guid,
+		.parent = locator.linkage[0],
+		.parent_paths = g_steal_pointer(&locator.paths),
+	};
+	v->file = NULL;		/* borrowed */
+	vhdx_free(v);
+	if (!ok)
+		vhdx_facts_finish(facts);
+	return ok;
+}
+
+void vhdx_facts_finish(struct vhdx_facts *facts)
+{
+	g_clear_pointer(&facts->parent_paths, g_ptr_array_unref);
+}
+
+/*
+ * New children.
+ */
+bool vhdx_create_options_adopt(struct vhdx_create_options *o, const char *path,
+			       const char *parent, GError **error)
+{
+	const struct block_file_options options = {
+		.path = parent, .read_only = true,
+	};
+	const struct block_chain top = { .options = options };
+	struct block_backend *file = block_file_open(NULL, &options, error);
+	struct vhdx *v = file ? open_one(&top, file, error) : NULL;
+
+	if (!v)
+		return false;
+	if (!o->size)
+		o->size = v->layout.size;
+	o->sector_size = v->layout.sector;
+	o->physical_sector = v->layout.physical_sector;
+	o->id = v->layout.disk_id;
+	o->parent = v->header.data_write_guid;
+	o->way = block_parent_way(path, parent);
+	vhdx_free(v);
+	return g_utf8_validate(o->way, -1, NULL) ||
+	       vhdx_fail(error, parent, "vhdx.name", "its name is not UTF-8, "
+			 "and a child could not say it", "another name");
+}
+
+void vhdx_create_options_finish(struct vhdx_create_options *o)
+{
+	g_clear_pointer(&o->way, g_free);
 }

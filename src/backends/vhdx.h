@@ -8,29 +8,64 @@
  * storage is one that opens and has all that was flushed: docs/storage.md.
  *
  * Nothing of ours is in flight in the file while no request is.
+ *
+ * A differencing disk has what differs from its parent, sector by sector.  The
+ * parent is one with the DataWriteGuid that the disk names: one that has been
+ * written since has another.
  */
 #ifndef BACKENDS_VHDX_H
 #define BACKENDS_VHDX_H
 
-#include "backend/block.h"
+#include "backends/block_file.h"
 #include "core/guid.h"
 
 /* Whether a file with these first 8 bytes wants to be a VHDX. */
 bool vhdx_probe(const uint8_t *start);
 
 /*
- * The disk in @file, which passes to it, also on failure.  @path names it in
- * messages.  NULL with an error for the user.  Differencing disks are refused.
+ * The disk in @file, which was opened with @options and passes, also on
+ * failure: NULL with an error for the user.  Parents are opened for reading.
  */
 struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
-				const char *path, GError **error);
+				const struct block_file_options *options,
+				GError **error);
+
+/* What the file says of itself, checked; without its blocks and its parent. */
+struct vhdx_facts {
+	bool fixed, differencing;
+	uint64_t size;			/* of the disk, bytes */
+	uint32_t block_size, sector_size, physical_sector_size;
+	uint64_t log_size;
+	struct guid disk_id;		/* as in SCSI's page 83 */
+	struct guid file_write_guid, data_write_guid;
+	struct guid parent;		/* the DataWriteGuid of the parent */
+	GPtrArray *parent_paths;	/* on this host; NULL: no parent */
+};
+bool vhdx_read_facts(struct block_backend *file, const char *path,
+		     struct vhdx_facts *facts, GError **error);
+void vhdx_facts_finish(struct vhdx_facts *facts);
 
 struct vhdx_create_options {
 	bool fixed;
 	uint64_t size;		/* bytes, up to 64 TiB */
-	uint32_t block_size;	/* 0: 32 MiB */
+	uint32_t block_size;	/* 0: 32 MiB; with a parent 2 MiB */
 	uint32_t sector_size;	/* 512 or 4096; 0: 512 */
+	uint32_t physical_sector;	/* likewise; 0: 4096 */
+	struct guid id;		/* zero: a new one */
+	/* Of a differencing disk: its parent, and the way to it from there. */
+	struct guid parent;
+	char *way;		/* NULL: none */
 };
+
+/*
+ * Make @options those of a disk at @path that differs from the one in the file
+ * @parent, of the same size unless that is set, and free what they have.  False
+ * with an error for the user.
+ */
+bool vhdx_create_options_adopt(struct vhdx_create_options *options,
+			       const char *path, const char *parent,
+			       GError **error);
+void vhdx_create_options_finish(struct vhdx_create_options *options);
 
 /*
  * Write an empty disk to @file, which grows and has zeroes only: 0 or -errno,
@@ -52,20 +87,11 @@ bool vhdx_create(const char *path, const struct vhdx_create_options *options,
  */
 
 /*
- * Give it another size; what is new is zero.  -EINVAL: there is no such disk.
+ * Give it another size; what is new is zero.  -EINVAL: there is no such disk,
+ * or a parent would show through in what is new.
  * A smaller disk must have no blocks behind its end, unless it is a fixed one.
  */
 int vhdx_resize(struct block_backend *bb, uint64_t size);
-
-/* What the file says of itself. */
-struct vhdx_facts {
-	bool fixed;
-	uint32_t block_size;
-	uint64_t log_size;
-	struct guid disk_id;		/* as in SCSI's page 83 */
-	struct guid file_write_guid, data_write_guid;
-};
-void vhdx_get_facts(struct block_backend *bb, struct vhdx_facts *facts);
 
 /* What a look at all of it tells. */
 struct vhdx_survey {

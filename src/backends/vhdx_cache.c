@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pages of the BAT, read when they are first wanted. */
+/* Pages of the BAT and of bitmaps, read when they are first wanted. */
 #include <errno.h>
 #include <string.h>
 
@@ -109,7 +109,7 @@ static struct vhdx_page *page_find(struct vhdx *v, uint64_t offset)
 	return g_hash_table_lookup(v->cache.pages, &offset);
 }
 
-static int page_get(struct vhdx *v, uint64_t offset, struct vhdx_page **page)
+int vhdx_page_get(struct vhdx *v, uint64_t offset, struct vhdx_page **page)
 {
 	*page = page_find(v, offset);
 	if (!*page && v->closing)
@@ -122,7 +122,7 @@ static int page_get(struct vhdx *v, uint64_t offset, struct vhdx_page **page)
 	return VHDX_WAIT;
 }
 
-static void page_dirty(struct vhdx_page *p)
+void vhdx_page_dirty(struct vhdx_page *p)
 {
 	struct vhdx_cache *c = &p->v->cache;
 
@@ -131,6 +131,17 @@ static void page_dirty(struct vhdx_page *p)
 	p->dirty = true;
 	p->dirty_number = ++c->dirty_number;
 	g_queue_push_tail_link(&c->dirty, &p->dirty_link);
+}
+
+int vhdx_make_room(struct vhdx *v, unsigned pages)
+{
+	/* A commit that fails gives back those that it has. */
+	if (v->cache.dirty.length + v->log.count + pages <= VHDX_COMMIT_PAGES)
+		return 0;
+	if (v->log.room_error)
+		return v->log.room_error;
+	vhdx_commit(v);
+	return VHDX_WAIT;
 }
 
 void vhdx_cache_forget_failures(struct vhdx_cache *c)
@@ -142,30 +153,36 @@ void vhdx_cache_forget_failures(struct vhdx_cache *c)
 }
 
 /* A bitmap block's entry follows those of each chunk's payload blocks. */
-uint64_t vhdx_bat_offset(const struct vhdx *v, uint64_t block)
+uint64_t vhdx_bat_payload(const struct vhdx *v, uint64_t block)
 {
 	return v->layout.bat.offset +
 	       (block + block / v->layout.chunk_ratio) * sizeof(uint64_t);
 }
 
-int vhdx_bat_get(struct vhdx *v, uint64_t block, uint64_t *entry)
+uint64_t vhdx_bat_bitmap(const struct vhdx *v, uint64_t block)
 {
-	uint64_t offset = vhdx_bat_offset(v, block);
+	uint64_t chunk = block / v->layout.chunk_ratio;
+
+	return v->layout.bat.offset + sizeof(uint64_t) *
+	       (chunk * (v->layout.chunk_ratio + 1) + v->layout.chunk_ratio);
+}
+
+int vhdx_bat_get(struct vhdx *v, uint64_t at, uint64_t *entry)
+{
 	struct vhdx_page *p;
-	int ret = page_get(v, offset, &p);
+	int ret = vhdx_page_get(v, at, &p);
 
 	if (!ret)
-		memcpy(entry, p->bytes + offset % VHDX_SECTOR, sizeof(*entry));
+		memcpy(entry, p->bytes + at % VHDX_SECTOR, sizeof(*entry));
 	return ret;
 }
 
-void vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry)
+void vhdx_bat_set(struct vhdx *v, uint64_t at, uint64_t entry)
 {
-	uint64_t offset = vhdx_bat_offset(v, block);
-	struct vhdx_page *p = page_find(v, offset);
+	struct vhdx_page *p = page_find(v, at);
 
-	memcpy(p->bytes + offset % VHDX_SECTOR, &entry, sizeof(entry));
-	page_dirty(p);
+	memcpy(p->bytes + at % VHDX_SECTOR, &entry, sizeof(entry));
+	vhdx_page_dirty(p);
 }
 
 /* All of its pages are there before the first one is changed. */
@@ -178,7 +195,7 @@ int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
 		for (size_t done = 0; done < c->len; done += len) {
 			uint64_t at = c->offset + done;
 			struct vhdx_page *p;
-			int ret = page_get(v, at, &p);
+			int ret = vhdx_page_get(v, at, &p);
 
 			if (ret)
 				return ret;
@@ -188,7 +205,7 @@ int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
 				continue;
 			memcpy(p->bytes + at % VHDX_SECTOR,
 			       (const uint8_t *)c->bytes + done, len);
-			page_dirty(p);
+			vhdx_page_dirty(p);
 		}
 	}
 	return 0;
@@ -200,10 +217,9 @@ static bool on_region(const struct vhdx_region *r, uint64_t offset,
 	return offset < r->offset + r->length && r->offset < offset + len;
 }
 
-bool vhdx_block_fits(const struct vhdx *v, uint64_t offset)
+bool vhdx_block_fits(const struct vhdx *v, uint64_t offset, uint64_t len)
 {
 	const struct vhdx_layout *l = &v->layout;
-	uint64_t len = l->block_size;
 
 	return offset >= VHDX_MIB && offset <= v->file->size &&
 	       len <= v->file->size - offset &&

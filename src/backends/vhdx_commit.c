@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Commits: changed pages of the BAT become stable through the log.
+ * Commits: changed pages, all that there are, become stable through the log.
  *
  *	BEGIN    once: an empty entry, then both headers say that there is a log
  *	DATA     pages are copied; what the file has by now becomes stable
@@ -42,11 +42,7 @@ static void advance(struct vhdx *v, int result);
 
 void vhdx_log_init(struct vhdx *v)
 {
-	struct vhdx_log *log = &v->log;
-
-	log->copy = g_aligned_alloc0(1, ENTRY_SIZE, VHDX_SECTOR);
-	log->entry = g_aligned_alloc0(1, ENTRY_SIZE, VHDX_SECTOR);
-	log->freed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	v->log.freed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	v->freed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 }
 
@@ -143,6 +139,10 @@ int vhdx_begin(struct vhdx *v)
 		return 0;
 	if (log->begin_error)
 		return log->begin_error;
+	if (!log->entry) {
+		log->copy = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
+		log->entry = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
+	}
 	if (log->step == IDLE) {
 		vhdx_new_guid(&v->header.file_write_guid);
 		vhdx_new_guid(&v->header.data_write_guid);
@@ -166,7 +166,8 @@ static void take_pages(struct vhdx *v)
 	struct vhdx_log *log = &v->log;
 	GArray *none = log->freed;
 
-	while (log->count < VHDX_COMMIT_PAGES && v->cache.dirty.length) {
+	g_assert(v->cache.dirty.length <= VHDX_COMMIT_PAGES);
+	while (v->cache.dirty.length) {
 		struct vhdx_page *p = v->cache.dirty.head->data;
 
 		g_queue_unlink(&v->cache.dirty, &p->dirty_link);
@@ -177,8 +178,7 @@ static void take_pages(struct vhdx *v)
 		log->page[log->count++] = p;
 	}
 	log->file_size = v->file->size & ~(uint64_t)(VHDX_SECTOR - 1);
-	/* Freed blocks are of no use before the last page is stable. */
-	if (v->freed->len && !v->cache.dirty.length) {
+	if (v->freed->len) {
 		log->freed = v->freed;
 		v->freed = none;
 		v->phase ^= 1;
@@ -213,7 +213,7 @@ static void end(struct vhdx *v, int result)
 	else if (log->step != IDLE && log->step < REAPPLY)
 		log->begin_error = result;
 	log->step = IDLE;
-	log->result = result;
+	log->result = log->room_error = result;
 	log->finished = log->started;
 	vhdx_committed(v);
 }

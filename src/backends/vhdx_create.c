@@ -20,6 +20,7 @@
 #define METADATA_SIZE	(1 * VHDX_MIB)
 #define BAT_OFFSET	(3 * VHDX_MIB)
 #define BLOCK_DEFAULT	(32u << 20)
+#define BLOCK_OF_CHILD	(2u << 20)	/* a bitmap makes smaller ones cheap */
 
 void vhdx_new_guid(struct guid *g)
 {
@@ -31,12 +32,18 @@ void vhdx_new_guid(struct guid *g)
 
 static bool plan(struct vhdx_layout *l, const struct vhdx_create_options *o)
 {
+	static const struct guid none;
+
 	l->size = o->size;
-	l->block_size = o->block_size ? o->block_size : BLOCK_DEFAULT;
+	l->has_parent = o->way != NULL;
+	l->block_size = o->block_size ? o->block_size :
+			l->has_parent ? BLOCK_OF_CHILD : BLOCK_DEFAULT;
 	l->sector = o->sector_size ? o->sector_size : 512;
-	l->physical_sector = 4096;
+	l->physical_sector = o->physical_sector ? o->physical_sector : 4096;
 	l->leave_allocated = o->fixed;
-	vhdx_new_guid(&l->disk_id);
+	l->disk_id = o->id;
+	if (guid_equal(&o->id, &none))
+		vhdx_new_guid(&l->disk_id);
 	if (!vhdx_layout_valid(l))
 		return false;
 	l->bat = (struct vhdx_region){
@@ -98,36 +105,31 @@ static int write_regions(struct block_backend *file,
 					   VHDX_TABLE_SIZE);
 }
 
-static int write_metadata(struct block_backend *file,
-			  const struct vhdx_layout *l)
-{
-	const struct vhdx_file_parameters parameters = {
-		l->block_size,
-		l->leave_allocated ? VHDX_LEAVE_BLOCKS_ALLOCATED : 0,
-	};
-	const uint32_t disk = VHDX_METADATA_IS_REQUIRED |
-			      VHDX_METADATA_IS_VIRTUAL_DISK;
-	const struct {
-		struct guid id;
-		const void *value;
-		uint32_t length, flags;
-	} items[] = {
-		{ VHDX_ITEM_FILE_PARAMETERS, &parameters, 8,
-		  VHDX_METADATA_IS_REQUIRED },
-		{ VHDX_ITEM_VIRTUAL_DISK_SIZE, &l->size, 8, disk },
-		{ VHDX_ITEM_VIRTUAL_DISK_ID, &l->disk_id, 16, disk },
-		{ VHDX_ITEM_LOGICAL_SECTOR_SIZE, &l->sector, 4, disk },
-		{ VHDX_ITEM_PHYSICAL_SECTOR_SIZE, &l->physical_sector, 4,
-		  disk },
-	};
-	g_autofree uint8_t *table = g_malloc0(VHDX_TABLE_SIZE + VHDX_SECTOR);
-	struct vhdx_metadata_table_header *h = (void *)table;
-	struct vhdx_metadata_table_entry *e = (void *)(h + 1);
-	uint32_t offset = VHDX_TABLE_SIZE;
+struct metadata_item {
+	struct guid id;
+	const void *value;
+	uint32_t length, flags;
+};
 
+/* A table, and the items behind it. */
+static int write_items(struct block_backend *file,
+		       const struct metadata_item *items, unsigned count)
+{
+	uint64_t length = VHDX_TABLE_SIZE;
+	uint32_t offset = VHDX_TABLE_SIZE;
+	struct vhdx_metadata_table_header *h;
+	struct vhdx_metadata_table_entry *e;
+	g_autofree uint8_t *table = NULL;
+
+	for (unsigned i = 0; i < count; i++)
+		length += items[i].length;
+	length = (length + VHDX_SECTOR - 1) & ~(uint64_t)(VHDX_SECTOR - 1);
+	table = g_malloc0(length);
+	h = (void *)table;
+	e = (void *)(h + 1);
 	memcpy(h->signature, VHDX_METADATA_SIGNATURE, sizeof(h->signature));
-	h->entry_count = G_N_ELEMENTS(items);
-	for (size_t i = 0; i < G_N_ELEMENTS(items); i++, e++) {
+	h->entry_count = (uint16_t)count;
+	for (unsigned i = 0; i < count; i++, e++) {
 		*e = (struct vhdx_metadata_table_entry){
 			items[i].id, offset, items[i].length, items[i].flags,
 			0,
@@ -135,8 +137,35 @@ static int write_metadata(struct block_backend *file,
 		memcpy(table + offset, items[i].value, items[i].length);
 		offset += items[i].length;
 	}
-	return block_write_now(file, METADATA_OFFSET, table,
-			       VHDX_TABLE_SIZE + VHDX_SECTOR);
+	return block_write_now(file, METADATA_OFFSET, table, length);
+}
+
+static int write_metadata(struct block_backend *file,
+			  const struct vhdx_layout *l,
+			  const struct vhdx_create_options *o)
+{
+	const struct vhdx_file_parameters parameters = {
+		l->block_size,
+		(l->leave_allocated ? VHDX_LEAVE_BLOCKS_ALLOCATED : 0) |
+		(l->has_parent ? VHDX_HAS_PARENT : 0),
+	};
+	const uint32_t own = VHDX_METADATA_IS_REQUIRED;
+	const uint32_t disk = own | VHDX_METADATA_IS_VIRTUAL_DISK;
+	const struct guid linkage[2] = { o->parent };
+	uint32_t length = 0;
+	g_autofree uint8_t *locator = o->way ?
+		vhdx_locator_make(linkage, o->way, &length) : NULL;
+	const struct metadata_item items[] = {
+		{ VHDX_ITEM_FILE_PARAMETERS, &parameters, 8, own },
+		{ VHDX_ITEM_VIRTUAL_DISK_SIZE, &l->size, 8, disk },
+		{ VHDX_ITEM_VIRTUAL_DISK_ID, &l->disk_id, 16, disk },
+		{ VHDX_ITEM_LOGICAL_SECTOR_SIZE, &l->sector, 4, disk },
+		{ VHDX_ITEM_PHYSICAL_SECTOR_SIZE, &l->physical_sector, 4,
+		  disk },
+		{ VHDX_ITEM_PARENT_LOCATOR, locator, length, own },
+	};
+
+	return write_items(file, items, G_N_ELEMENTS(items) - !locator);
 }
 
 /* A fixed disk has all of its blocks; the BAT of another is zeroes. */
@@ -178,7 +207,7 @@ int vhdx_format(struct block_backend *file,
 	if (!ret)
 		ret = write_regions(file, &l);
 	if (!ret)
-		ret = write_metadata(file, &l);
+		ret = write_metadata(file, &l, o);
 	if (!ret && o->fixed)
 		ret = write_bat(file, &l);
 	/* What makes it a VHDX comes last. */

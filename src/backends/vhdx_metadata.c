@@ -6,20 +6,22 @@
 #include "backends/vhdx_internal.h"
 #include "core/error.h"
 
+#define LOCATOR_MAX	(1u << 20)
 
-/* Items we understand, by the part of struct items that they end in. */
+/* Items we understand; the last is that of a disk with a parent only. */
 enum item { FILE_PARAMETERS, DISK_SIZE, DISK_ID, LOGICAL_SECTOR,
-	    PHYSICAL_SECTOR, ITEMS };
+	    PHYSICAL_SECTOR, PARENT_LOCATOR, ITEMS };
 
 static const struct {
 	struct guid id;
-	uint32_t length;
+	uint32_t length;	/* 0: any, up to LOCATOR_MAX */
 } known[ITEMS] = {
 	[FILE_PARAMETERS] = { VHDX_ITEM_FILE_PARAMETERS, 8 },
 	[DISK_SIZE] = { VHDX_ITEM_VIRTUAL_DISK_SIZE, 8 },
 	[DISK_ID] = { VHDX_ITEM_VIRTUAL_DISK_ID, 16 },
 	[LOGICAL_SECTOR] = { VHDX_ITEM_LOGICAL_SECTOR_SIZE, 4 },
 	[PHYSICAL_SECTOR] = { VHDX_ITEM_PHYSICAL_SECTOR_SIZE, 4 },
+	[PARENT_LOCATOR] = { VHDX_ITEM_PARENT_LOCATOR, 0 },
 };
 
 struct items {
@@ -35,7 +37,8 @@ static bool damaged(GError **error, const char *path, const char *why)
 static bool item_fits(const struct vhdx *v,
 		      const struct vhdx_metadata_table_entry *e, unsigned n)
 {
-	return e->length == known[n].length &&
+	return (known[n].length ? e->length == known[n].length :
+		e->length <= LOCATOR_MAX) &&
 	       e->offset >= VHDX_TABLE_SIZE &&
 	       e->offset <= v->layout.metadata.length &&
 	       e->length <= v->layout.metadata.length - e->offset;
@@ -45,18 +48,12 @@ static bool item_take(struct vhdx *v,
 		      const struct vhdx_metadata_table_entry *e,
 		      struct items *items, const char *path, GError **error)
 {
-	static const struct guid parent_locator = VHDX_ITEM_PARENT_LOCATOR;
 	char text[GUID_TEXT_SIZE];
 	unsigned n = 0;
 
 	while (n < ITEMS && (e->flags & VHDX_METADATA_IS_USER ||
 			     !guid_equal(&known[n].id, &e->item_id)))
 		n++;
-	if (n == ITEMS && guid_equal(&e->item_id, &parent_locator))
-		return vhdx_fail(error, path, "vhdx.differencing",
-				 "it is a differencing disk, which has only "
-				 "what differs from its parent",
-				 "merge it into its parent, or convert it");
 	if (n == ITEMS && e->flags & VHDX_METADATA_IS_REQUIRED) {
 		g_autofree char *why = g_strdup_printf(
 			"it needs metadata {%s}, which kvmbus does not know",
@@ -91,7 +88,7 @@ static bool table_read(struct vhdx *v, struct items *items, const char *path,
 	for (unsigned i = 0; i < h->entry_count; i++)
 		if (!item_take(v, &e[i], items, path, error))
 			return false;
-	for (unsigned n = 0; n < ITEMS; n++)
+	for (unsigned n = 0; n < PARENT_LOCATOR; n++)
 		if (!items->there[n])
 			return damaged(error, path,
 				       "required metadata is missing");
@@ -125,6 +122,10 @@ static void layout_count(struct vhdx_layout *l)
 	l->chunk_ratio = VHDX_CHUNK_SECTORS * l->sector / l->block_size;
 	l->blocks = (l->size + l->block_size - 1) / l->block_size;
 	l->entries = l->blocks + (l->blocks - 1) / l->chunk_ratio;
+	/* The last bitmap block's, which the last payload blocks need. */
+	if (l->has_parent)
+		l->entries = ((l->blocks - 1) / l->chunk_ratio + 1) *
+			     (l->chunk_ratio + 1);
 }
 
 bool vhdx_layout_valid(struct vhdx_layout *l)
@@ -138,7 +139,29 @@ bool vhdx_layout_valid(struct vhdx_layout *l)
 	return true;
 }
 
-bool vhdx_metadata_read(struct vhdx *v, const char *path, GError **error)
+static bool locator_read(struct vhdx *v, const struct items *items,
+			 struct vhdx_locator *locator, const char *path,
+			 GError **error)
+{
+	uint32_t len = items->entry[PARENT_LOCATOR].length;
+	g_autofree uint8_t *item = g_malloc(len + 1);
+	g_autofree char *why = NULL;
+	const char *wrong;
+
+	if (!items->there[PARENT_LOCATOR])
+		return damaged(error, path,
+			       "it has a parent, and nothing names that");
+	if (!item_read(v, items, PARENT_LOCATOR, item, len))
+		return damaged(error, path, "its metadata cannot be read");
+	wrong = vhdx_locator_read(locator, item, len, path);
+	why = g_strdup_printf("its parent locator %s", wrong);
+	return !wrong || vhdx_fail(error, path, "vhdx.locator", why,
+				   "say which parent it has: kvmbus disk "
+				   "rebase");
+}
+
+bool vhdx_metadata_read(struct vhdx *v, struct vhdx_locator *locator,
+			const char *path, GError **error)
 {
 	g_autofree struct items *items = g_new0(struct items, 1);
 	struct vhdx_layout *l = &v->layout;
@@ -154,12 +177,14 @@ bool vhdx_metadata_read(struct vhdx *v, const char *path, GError **error)
 		return damaged(error, path, "its metadata cannot be read");
 	l->size_at = l->metadata.offset + items->entry[DISK_SIZE].offset;
 	l->block_size = p.block_size;
-	l->leave_allocated = p.flags & VHDX_LEAVE_BLOCKS_ALLOCATED;
+	l->has_parent = p.flags & VHDX_HAS_PARENT;
+	l->leave_allocated = p.flags & VHDX_LEAVE_BLOCKS_ALLOCATED &&
+			     !l->has_parent;
 	if (!vhdx_layout_valid(l))
 		return damaged(error, path, "its size, or that of its blocks "
 			       "or sectors, is none that a disk can have");
 	if (l->entries > l->bat.length / sizeof(uint64_t))
 		return damaged(error, path,
 			       "its BAT is too small for its size");
-	return true;
+	return !l->has_parent || locator_read(v, items, locator, path, error);
 }

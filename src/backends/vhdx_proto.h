@@ -159,6 +159,28 @@ struct vhdx_file_parameters {
 	uint32_t flags;
 };
 
+/* 2.6.2.6: offsets are from the item's start, strings UTF-16 without end. */
+#define VHDX_LOCATOR_TYPE						\
+	GUID(0xb04aefb7, 0xd19e, 0x4a81, 0xb789, 0x25b8e9445913)
+#define VHDX_PARENT_LINKAGE		"parent_linkage"
+#define VHDX_PARENT_LINKAGE2		"parent_linkage2"
+#define VHDX_RELATIVE_PATH		"relative_path"
+#define VHDX_VOLUME_PATH		"volume_path"
+#define VHDX_ABSOLUTE_PATH		"absolute_win32_path"
+
+struct vhdx_locator_header {
+	struct guid type;
+	uint16_t reserved;
+	uint16_t count;
+};
+
+struct vhdx_locator_entry {
+	uint32_t key_offset;
+	uint32_t value_offset;
+	uint16_t key_length;
+	uint16_t value_length;
+};
+
 /* Limits of 2.6.2: 64 TiB, blocks of 1 to 256 MiB. */
 #define VHDX_SIZE_MAX		(UINT64_C(64) << 40)
 #define VHDX_BLOCK_MIN		(1u << 20)

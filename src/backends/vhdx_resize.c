@@ -98,12 +98,13 @@ static int clean_last_block(struct vhdx *v)
 {
 	const struct vhdx_layout *l = &v->layout;
 	uint64_t has = l->size % l->block_size, entry;
-	int ret = has ? vhdx_bat_get(v, l->blocks - 1, &entry) : 0;
+	int ret = has ? vhdx_bat_get(v, vhdx_bat_payload(v, l->blocks - 1),
+				     &entry) : 0;
 
 	if (ret || !has ||
-	    VHDX_ENTRY_STATE(entry) != PAYLOAD_BLOCK_FULLY_PRESENT)
+	    VHDX_ENTRY_STATE(entry) < PAYLOAD_BLOCK_FULLY_PRESENT)
 		return ret;
-	if (!vhdx_block_fits(v, VHDX_ENTRY_OFFSET(entry)))
+	if (!vhdx_block_fits(v, VHDX_ENTRY_OFFSET(entry), l->block_size))
 		return -EIO;
 	return block_zero_now(v->file, VHDX_ENTRY_OFFSET(entry) + has,
 			      l->block_size - has);
@@ -145,7 +146,9 @@ int vhdx_resize(struct block_backend *bb, uint64_t size)
 	int ret;
 
 	r.to.size = size;
-	if (!vhdx_layout_valid(&r.to))
+	if (!vhdx_layout_valid(&r.to) ||
+	    (v->parent && v->parent->size > v->layout.size &&
+	     size > v->layout.size))
 		return -EINVAL;
 	ret = vhdx_begin_now(v);
 	if (!ret && r.to.size > v->layout.size)

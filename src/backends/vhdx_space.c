@@ -34,7 +34,7 @@ static void grown(struct block_request *rq)
 	vhdx_wake(v);
 }
 
-/* By many blocks, or by one that is large. */
+/* By many blocks, or by one that is large; bitmap blocks are not larger. */
 static void grow(struct vhdx *v)
 {
 	uint64_t size = v->layout.block_size;
@@ -69,18 +69,13 @@ int vhdx_space_give_back(struct vhdx *v)
 	       block_cut_now(v->file, s->end) : 0;
 }
 
-int vhdx_allocate(struct vhdx *v, uint64_t *offset)
+int vhdx_allocate_end(struct vhdx *v, uint64_t len, uint64_t *offset)
 {
 	struct vhdx_space *s = &v->space;
 
-	if (s->free->len) {
-		*offset = g_array_index(s->free, uint64_t, s->free->len - 1);
-		g_array_set_size(s->free, s->free->len - 1);
-		return 0;
-	}
-	if (s->end + v->layout.block_size <= v->file->size) {
+	if (s->end + len <= v->file->size) {
 		*offset = s->end;
-		s->end += v->layout.block_size;
+		s->end += len;
 		return 0;
 	}
 	if (s->error)
@@ -90,4 +85,15 @@ int vhdx_allocate(struct vhdx *v, uint64_t *offset)
 	if (!s->growing)
 		grow(v);
 	return VHDX_WAIT;
+}
+
+int vhdx_allocate(struct vhdx *v, uint64_t *offset)
+{
+	struct vhdx_space *s = &v->space;
+
+	if (!s->free->len)
+		return vhdx_allocate_end(v, v->layout.block_size, offset);
+	*offset = g_array_index(s->free, uint64_t, s->free->len - 1);
+	g_array_set_size(s->free, s->free->len - 1);
+	return 0;
 }

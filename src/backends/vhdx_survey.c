@@ -9,6 +9,14 @@
 
 #define ENTRIES		(VHDX_SECTOR / sizeof(uint64_t))	/* of a page */
 
+/* The parent's size is the end of what it has. */
+static uint64_t data_below(const struct vhdx *v, uint64_t at)
+{
+	uint64_t data = block_next_data(v->parent, at);
+
+	return data < v->parent->size ? data : UINT64_MAX;
+}
+
 /* What of a block at @at or behind it may be data; UINT64_MAX: nothing. */
 static uint64_t data_in_block(const struct vhdx *v, uint64_t entry,
 			      uint64_t at)
@@ -18,13 +26,15 @@ static uint64_t data_in_block(const struct vhdx *v, uint64_t entry,
 
 	switch (VHDX_ENTRY_STATE(entry)) {
 	case PAYLOAD_BLOCK_NOT_PRESENT:
+		return v->parent && at < v->parent->size ?
+		       data_below(v, at) : UINT64_MAX;
 	case PAYLOAD_BLOCK_UNDEFINED:
 	case PAYLOAD_BLOCK_ZERO:
 	case PAYLOAD_BLOCK_UNMAPPED:
 		return UINT64_MAX;
 	case PAYLOAD_BLOCK_FULLY_PRESENT:
 		/* Holes of the file are the disk's. */
-		if (vhdx_block_fits(v, offset))
+		if (vhdx_block_fits(v, offset, v->layout.block_size))
 			return at - skip - offset +
 			       block_next_data(v->file, offset + skip);
 		return at;
@@ -41,7 +51,7 @@ uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at)
 	while (at < bb->size) {
 		uint64_t block = at / v->layout.block_size;
 		uint64_t end = (block + 1) * v->layout.block_size, data;
-		uint64_t place = vhdx_bat_offset(v, block);
+		uint64_t place = vhdx_bat_payload(v, block);
 
 		if (loaded != (place & ~(uint64_t)(VHDX_SECTOR - 1))) {
 			loaded = place & ~(uint64_t)(VHDX_SECTOR - 1);

@@ -97,7 +97,7 @@ static const struct option {
 	  OF(CREATE) | OF(CONVERT), set_fixed },
 	{ "--azure", NULL, "a fixed VHD of whole MiB, as Azure takes them",
 	  OF(CREATE) | OF(CONVERT), set_azure },
-	{ "--parent", "FILE", "keep what differs from this VHD only",
+	{ "--parent", "FILE", "keep what differs from this VHD or VHDX only",
 	  OF(CREATE), set_parent },
 	{ "--block-size", "SIZE", "of a disk that grows (VHD 2M, VHDX 32M)",
 	  OF(CREATE) | OF(CONVERT), set_block_size },

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backends/block_parent.h"
 #include "backends/image_kind.h"
 #include "backends/vhd_parent.h"
 #include "backends/vhdx.h"
@@ -23,7 +24,7 @@ static const char *type_name(enum vhd_type type)
 }
 
 /* VHDs keep ids in the order of their text. */
-static void report_id(struct report *r, const uint8_t id[16])
+static char *vhd_id(const uint8_t id[16])
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
@@ -31,7 +32,15 @@ static void report_id(struct report *r, const uint8_t id[16])
 		g_string_append_printf(text, "%s%02x",
 				       i == 4 || i == 6 || i == 8 || i == 10 ?
 				       "-" : "", id[i]);
-	report_text(r, "id", text->str);
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void report_guid(struct report *r, const char *name,
+			const struct guid *id)
+{
+	char text[GUID_TEXT_SIZE];
+
+	report_text(r, name, guid_text(id, text));
 }
 
 static void report_geometry(struct report *r, const struct vhd_footer *f)
@@ -58,31 +67,29 @@ static bool report_image(struct report *r, const char *path, unsigned depth,
 			 GError **error);
 
 /* What is known of the parent, also if it is not there. */
-static bool report_parent(struct report *r, struct block_backend *file,
-			  const char *path, const struct vhd_header *h,
-			  unsigned depth, GError **error)
+static bool report_parent(struct report *r, const GPtrArray *paths,
+			  const char *id, unsigned depth, GError **error)
 {
-	g_autoptr(GPtrArray) paths = vhd_parent_paths(file, h, path);
+	const char *path = block_parent_there(paths);
 	bool ok = true;
 
 	report_open(r, "parent");
-	for (unsigned i = 0; i < paths->len; i++) {
-		if (!g_file_test(paths->pdata[i], G_FILE_TEST_EXISTS))
-			continue;
-		if (depth < VHD_CHAIN_MAX)
-			ok = report_image(r, paths->pdata[i], depth + 1, error);
-		report_close(r);
-		return ok;
+	if (path && depth < BLOCK_CHAIN_MAX) {
+		ok = report_image(r, path, depth + 1, error);
+	} else if (!path) {
+		report_text(r, "missing", paths->len ? paths->pdata[0] :
+			    "no name");
+		report_text(r, "id", id);
 	}
-	report_text(r, "missing", paths->len ? paths->pdata[0] : "no name");
-	report_id(r, h->parent_unique_id);
 	report_close(r);
-	return true;
+	return ok;
 }
 
 static bool report_vhd(struct report *r, struct block_backend *file,
 		       const char *path, unsigned depth, GError **error)
 {
+	g_autoptr(GPtrArray) paths = NULL;
+	g_autofree char *id = NULL, *parent = NULL;
 	struct vhd_facts f;
 
 	if (!vhd_read_facts(file, path, &f, error))
@@ -90,39 +97,46 @@ static bool report_vhd(struct report *r, struct block_backend *file,
 	report_text(r, "type", type_name(f.type));
 	report_bytes(r, "size", f.size);
 	report_number(r, "sector-size", VHD_SECTOR, " bytes");
-	report_id(r, f.footer.unique_id);
+	id = vhd_id(f.footer.unique_id);
+	report_text(r, "id", id);
 	report_geometry(r, &f.footer);
 	if (f.type == VHD_FIXED)
 		return true;
 	report_bytes(r, "block-size", be32toh(f.header.block_size));
 	if (f.footer_missing)
 		report_text(r, "damage", "the footer at the end is missing");
-	return f.type != VHD_DIFFERENCING ||
-	       report_parent(r, file, path, &f.header, depth, error);
+	if (f.type != VHD_DIFFERENCING)
+		return true;
+	paths = vhd_parent_paths(file, &f.header, path);
+	parent = vhd_id(f.header.parent_unique_id);
+	return report_parent(r, paths, parent, depth, error);
 }
 
-/* @file passes. */
 static bool report_vhdx(struct report *r, struct block_backend *file,
-			const char *path, GError **error)
+			const char *path, unsigned depth, GError **error)
 {
-	autoptr(block_backend) bb = vhdx_open(NULL, file, path, error);
-	char text[GUID_TEXT_SIZE];
+	char parent[GUID_TEXT_SIZE];
 	struct vhdx_facts f;
+	bool ok = true;
 
-	if (!bb)
+	if (!vhdx_read_facts(file, path, &f, error))
 		return false;
-	vhdx_get_facts(bb, &f);
-	report_text(r, "type", f.fixed ? "fixed" : "dynamic");
-	report_bytes(r, "size", bb->size);
-	report_number(r, "sector-size", bb->block_size, " bytes");
-	report_number(r, "physical-sector-size", bb->physical_block_size,
+	report_text(r, "type", f.differencing ? "differencing" :
+			       f.fixed ? "fixed" : "dynamic");
+	report_bytes(r, "size", f.size);
+	report_number(r, "sector-size", f.sector_size, " bytes");
+	report_number(r, "physical-sector-size", f.physical_sector_size,
 		      " bytes");
 	report_bytes(r, "block-size", f.block_size);
 	report_bytes(r, "log-size", f.log_size);
-	report_text(r, "id", guid_text(&f.disk_id, text));
-	report_text(r, "file-write-guid", guid_text(&f.file_write_guid, text));
-	report_text(r, "data-write-guid", guid_text(&f.data_write_guid, text));
-	return true;
+	report_guid(r, "id", &f.disk_id);
+	report_guid(r, "file-write-guid", &f.file_write_guid);
+	report_guid(r, "data-write-guid", &f.data_write_guid);
+	if (f.differencing)
+		ok = report_parent(r, f.parent_paths,
+				   guid_text(&f.parent, parent), depth, error);
+	vhdx_facts_finish(&f);
+	return ok;
 }
 
 static bool report_foreign(struct report *r, const char *path,
@@ -158,7 +172,7 @@ static bool report_image(struct report *r, const char *path, unsigned depth,
 	case BLOCK_FORMAT_VHD:
 		return report_vhd(r, file, path, depth, error);
 	case BLOCK_FORMAT_VHDX:
-		return report_vhdx(r, g_steal_pointer(&file), path, error);
+		return report_vhdx(r, file, path, depth, error);
 	case BLOCK_FORMAT_RAW:
 		break;
 	}

@@ -25,16 +25,21 @@ static bool output_failed(GError **error, const char *path, int number)
 	return false;
 }
 
+static bool ends_in(const char *path, const char *a, const char *b)
+{
+	return g_str_has_suffix(path, a) || g_str_has_suffix(path, b);
+}
+
 /* The format that -O names, or else the name of the file does. */
 static bool name_format(const struct disk_args *a, const char *path,
 			enum block_format *format)
 {
 	const char *name = a->format;
 
-	if (!name && (a->azure || a->parent || g_str_has_suffix(path, ".vhd")))
+	if (!name && (a->azure || ends_in(path, ".vhd", ".avhd")))
 		name = "vhd";
 	else if (!name)
-		name = g_str_has_suffix(path, ".vhdx") ? "vhdx" : "raw";
+		name = ends_in(path, ".vhdx", ".avhdx") ? "vhdx" : "raw";
 	for (*format = BLOCK_FORMAT_RAW; *format <= BLOCK_FORMAT_VHDX;
 	     (*format)++)
 		if (!strcmp(name, block_format_name(*format)))
@@ -51,10 +56,17 @@ static bool choose_format(const struct disk_args *a, const char *path,
 		return disk_fail(error, EX_USAGE, "usage", what,
 				 "there is no such format",
 				 "-O raw, -O vhd or -O vhdx");
-	if ((a->azure || a->parent) && *format != BLOCK_FORMAT_VHD)
+	if (a->azure && *format != BLOCK_FORMAT_VHD)
 		return disk_fail(error, EX_USAGE, "usage", what,
-				 "only a VHD is for Azure, or has a parent",
-				 "-O vhd");
+				 "only a VHD is for Azure", "-O vhd");
+	if (a->parent && *format == BLOCK_FORMAT_RAW)
+		return disk_fail(error, EX_USAGE, "usage", what,
+				 "a raw disk has no parent",
+				 "-O vhd or -O vhdx, as the parent is");
+	if (a->parent && a->fixed)
+		return disk_fail(error, EX_USAGE, "usage", what,
+				 "a disk with a parent has what differs, and "
+				 "not room for all", "without --fixed");
 	if (a->fixed && *format == BLOCK_FORMAT_RAW)
 		return disk_fail(error, EX_USAGE, "usage", what,
 				 "a raw disk is as large as it is",
@@ -77,17 +89,21 @@ static struct block_backend *open_new(const char *temporary, GError **error)
 static bool make_vhdx(const struct disk_args *a, const char *temporary,
 		      uint64_t size, GError **error)
 {
-	const struct vhdx_create_options o = {
+	struct vhdx_create_options o = {
 		.fixed = a->fixed, .size = size,
 		.block_size = (uint32_t)a->block_size,
 	};
-	autoptr(block_backend) file = open_new(temporary, error);
+	autoptr(block_backend) file = NULL;
 	int result;
 
-	if (!file)
+	if (a->parent &&
+	    !vhdx_create_options_adopt(&o, temporary, a->parent, error))
 		return false;
-	result = vhdx_format(file, &o);
-	return !result || output_failed(error, temporary, -result);
+	file = open_new(temporary, error);
+	result = file ? vhdx_format(file, &o) : 0;
+	vhdx_create_options_finish(&o);
+	return !result ? file != NULL :
+	       output_failed(error, temporary, -result);
 }
 
 static bool make_vhd(const struct disk_args *a, const char *temporary,

@@ -205,7 +205,8 @@ static bool resize_vhdx(const struct resize *r, struct loop *loop,
 	if (result == -EINVAL)
 		return fail(r, EX_USAGE, "vhdx.size",
 			    "there is no such disk",
-			    "whole sectors, up to 64 TiB", error);
+			    "whole sectors, up to 64 TiB; a disk with a "
+			    "larger parent keeps its size", error);
 	return io_ok(r, result, error);
 }
 

@@ -92,6 +92,15 @@ def error_cases(b):
     yield 'disk-create-raw-parent', \
         [*disk, 'create', b / 'new.vhd', '--parent', b / 'raw'], DATAERR, \
         'vhd.footer', 'raw'
+    yield 'disk-create-raw-child', \
+        [*disk, 'create', b / 'new', '--parent', b / 'raw'], USAGE, 'usage', \
+        'no parent'
+    yield 'disk-create-fixed-child', \
+        [*disk, 'create', b / 'new.vhdx', '--fixed', '--parent', b / 'raw'], \
+        USAGE, 'usage', '--fixed'
+    yield 'disk-create-vhdx-raw-parent', \
+        [*disk, 'create', b / 'new.avhdx', '--parent', b / 'raw'], DATAERR, \
+        'vhdx.kind', 'raw'
     yield 'disk-resize-smaller', [*disk, 'resize', b / 'raw', '512K'], \
         USAGE, 'disk.shrink', '--shrink'
     yield 'disk-check-replay-raw', [*disk, 'check', '--replay', b / 'raw'], \
@@ -137,17 +146,24 @@ def azure(b, run):
 
 def chains(b, run):
     raw = scattered(b / 'chain.img', 9 * MIB)
-    run_ok(run, 'convert', raw, b / 'base.vhd')
-    run_ok(run, 'create', b / 'child.vhd', '--parent', b / 'base.vhd')
-    facts = info(run, b / 'child.vhd')
-    assert facts['type'] == 'differencing', facts
-    assert facts['parent']['id'] == info(run, b / 'base.vhd')['id']
-    run_ok(run, 'convert', b / 'child.vhd', b / 'flat.img')
-    assert raw.read_bytes() == (b / 'flat.img').read_bytes()
-    os.rename(b / 'base.vhd', b / 'gone.vhd')
-    assert info(run, b / 'child.vhd')['parent']['missing'].endswith('base.vhd')
-    done = run('disk', 'convert', b / 'child.vhd', b / 'flat2.img')
-    assert done.returncode == DATAERR and 'vhd.parent-missing' in done.stderr
+    for kind, below in ('vhd', 'id'), ('vhdx', 'data-write-guid'):
+        base, child = b / f'base.{kind}', b / f'child.a{kind}'
+        run_ok(run, 'convert', raw, base)
+        run_ok(run, 'create', child, '--parent', base)
+        run_ok(run, 'check', child)
+        facts, parent = info(run, child), info(run, base)
+        assert facts['type'] == 'differencing', facts
+        assert facts['size'] == parent['size'] == 9 * MIB, facts
+        assert facts['parent'] == parent, facts
+        run_ok(run, 'convert', child, b / 'flat.img', '--force')
+        assert raw.read_bytes() == (b / 'flat.img').read_bytes()
+        os.rename(base, b / 'gone')
+        missing = info(run, child)['parent']
+        assert missing['missing'].endswith(base.name), missing
+        assert missing['id'] == parent[below], missing
+        done = run('disk', 'convert', child, b / 'flat2.img')
+        assert done.returncode == DATAERR, done
+        assert 'disk.parent-missing' in done.stderr, done
     assert not os.path.exists(b / 'flat2.img')
 
 

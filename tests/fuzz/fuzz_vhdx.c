@@ -6,10 +6,12 @@
  * The input is a list of steps.  Some change bytes of a good file, in places
  * that structures are in, before it is opened, and checksums are made right
  * again; the others are requests.  The file in memory aborts on a range that
- * nobody has checked.
+ * nobody has checked.  Some of the disks are children of one in another file.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "backends/block_mem.h"
 #include "backends/crc32c.h"
@@ -20,8 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MIB		(UINT64_C(1) << 20)
 #define DISK_SIZE	(6 * MIB)
+#define KEPT		(6 * MIB)	/* of a good file, before zeroes */
 #define REQUESTS	8
 #define CHUNK		(64u << 10)
+
+/* Beside a count of changes, and what maintain() does. */
+enum flags { DIRTY = 1, CHILD = 128 };
 
 enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };
 
@@ -31,8 +37,10 @@ struct step {
 	uint64_t value;
 };
 
+static const struct block_file_options options = { .path = "fuzz" };
 static struct loop *loop;
 static uint8_t buf[2 * MIB];
+static unsigned busy;
 
 static void fix(uint8_t *p, size_t len)
 {
@@ -63,6 +71,8 @@ static void change(struct block_backend *file, const struct step *s)
 		{ 192 << 10, 65536 }, { 256 << 10, 65536 },
 		{ MIB, 0, true }, { MIB + MIB / 2, 0, true },
 		{ 2 * MIB, 0 }, { 2 * MIB + 65536, 0 }, { 3 * MIB, 0 },
+		/* Of a child: the entry of its bitmap block, and that. */
+		{ 3 * MIB + 32768, 0 }, { 4 * MIB, 0 },
 	};
 	unsigned n = s->place % G_N_ELEMENTS(places);
 	uint8_t *p = block_mem_part(file, places[n].at, MIB / 2);
@@ -77,6 +87,8 @@ static void change(struct block_backend *file, const struct step *s)
 
 static void settle(void)
 {
+	while (busy)
+		loop_turn(loop, true);
 	while (loop_turn(loop, false))
 		;
 }
@@ -86,6 +98,7 @@ static void done(struct block_request *rq)
 	if (!rq->backend)
 		abort();
 	rq->backend = NULL;
+	busy--;
 }
 
 /* @rq and @v are in use until it is done. */
@@ -108,6 +121,7 @@ static void submit(struct block_backend *bb, struct block_request *rq,
 		.op = ops[s->kind], .offset = at, .len = len, .iov = v,
 		.iovcnt = 1, .fua = s->place & 1, .done = done, .backend = bb,
 	};
+	busy++;
 	block_submit(bb, rq);
 }
 
@@ -132,21 +146,60 @@ static void use(struct block_backend *bb, struct reader *in)
 			abort();
 }
 
-/* A good file; one with a log that is not empty if @dirty. */
-static struct block_backend *make_good(bool dirty)
+/* The path of a disk, in a file without a name, that has something. */
+static char *make_parent(void)
 {
 	static const struct vhdx_create_options o = {
+		.size = DISK_SIZE - 512, .block_size = 1 << 20,
+	};
+	int fd = memfd_create("parent", MFD_CLOEXEC);
+	char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+	const struct block_file_options f = { .path = path };
+	struct block_request rq = { 0 };
+	struct block_backend *bb;
+	struct iovec v;
+
+	if (ftruncate(fd, (off_t)MIB) < 0)
+		abort();
+	bb = block_file_open(loop, &f, NULL);
+	if (!bb || vhdx_format(bb, &o))
+		abort();
+	bb = vhdx_open(loop, bb, &f, NULL);
+	memset(buf, 'p', sizeof(buf));
+	submit(bb, &rq, &v, &(struct step){ .kind = WRITE_SOME,
+					    .offset = 65528 });
+	settle();
+	block_close(bb);
+	return path;
+}
+
+static void format(struct block_backend *mem, bool child)
+{
+	struct vhdx_create_options o = {
 		.size = DISK_SIZE, .block_size = 1 << 20,
 	};
+	static char *parent;
+
+	if (child && !parent)
+		parent = make_parent();
+	if (child && !vhdx_create_options_adopt(&o, options.path, parent, NULL))
+		abort();
+	if (vhdx_format(mem, &o))
+		abort();
+	vhdx_create_options_finish(&o);
+}
+
+/* A good file, perhaps with a log that is not empty. */
+static struct block_backend *make_good(unsigned flags)
+{
 	struct block_backend *mem = block_mem_new(loop, MIB, 512), *copy, *bb;
 	struct block_request rq = { 0 };
 	struct iovec v;
 
-	if (vhdx_format(mem, &o))
-		abort();
-	if (!dirty)
+	format(mem, flags & CHILD);
+	if (!(flags & DIRTY))
 		return mem;
-	bb = vhdx_open(loop, mem, "fuzz", NULL);
+	bb = vhdx_open(loop, mem, &options, NULL);
 	submit(bb, &rq, &v, &(struct step){ .kind = WRITE_SOME, .place = 1 });
 	settle();
 	copy = block_mem_new(loop, mem->size, 512);
@@ -157,17 +210,17 @@ static struct block_backend *make_good(bool dirty)
 
 struct good {
 	struct block_backend *file;
-	bool data[5 * MIB / CHUNK];	/* chunks that are not all zero */
+	bool data[KEPT / CHUNK];	/* chunks that are not all zero */
 };
 
-static const struct good *get_good(bool dirty)
+static const struct good *get_good(unsigned flags)
 {
-	static struct good good[2];
-	struct good *g = &good[dirty];
+	static struct good good[(DIRTY | CHILD) + 1];
+	struct good *g = &good[flags];
 
 	if (g->file)
 		return g;
-	g->file = make_good(dirty);
+	g->file = make_good(flags);
 	for (unsigned n = 0; n < MIN(g->file->size / CHUNK,
 				     G_N_ELEMENTS(g->data)); n++) {
 		const uint8_t *p = block_mem_part(g->file, n * CHUNK, CHUNK);
@@ -178,9 +231,9 @@ static const struct good *get_good(bool dirty)
 }
 
 /* Most of a file is zero, as it begins. */
-static struct block_backend *make_file(bool dirty)
+static struct block_backend *make_file(unsigned flags)
 {
-	const struct good *g = get_good(dirty);
+	const struct good *g = get_good(flags & (DIRTY | CHILD));
 	struct block_backend *file = block_mem_new(loop, g->file->size, 512);
 
 	for (unsigned n = 0; n < G_N_ELEMENTS(g->data); n++)
@@ -219,10 +272,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!loop)
 		loop = loop_new(NULL);
-	file = make_file(first & 1);
+	file = make_file(first);
 	for (unsigned n = first >> 1 & 7; n && READ(&in, &s); n--)
 		change(file, &s);
-	bb = vhdx_open(loop, file, "fuzz", NULL);
+	bb = vhdx_open(loop, file, &options, NULL);
 	if (bb) {
 		use(bb, &in);
 		maintain(bb, first);

@@ -579,7 +579,7 @@ static void the_parent_has_to_be_the_right_one(void **state)
 	create_path("a.vhd", VHD_FIXED, NULL);
 	create_path("b.vhd", VHD_DIFFERENCING, "a.vhd");
 	move("a.vhd", "x");
-	expect_no_chain("b.vhd", EX_DATAERR, "[vhd.parent-missing]");
+	expect_no_chain("b.vhd", EX_DATAERR, "[disk.parent-missing]");
 	expect_no_chain("b.vhd", EX_DATAERR, "a.vhd");
 	create_path("a.vhd", VHD_FIXED, NULL);
 	expect_no_chain("b.vhd", EX_DATAERR, "[vhd.parent-id]");
@@ -674,7 +674,7 @@ static void a_chain_that_bites_its_tail_is_refused(void **state)
 	h.parent_name[0] = htobe16('b');
 	close_header(fd, &h);
 	assert_null(open_path("b.vhd", true, &error));
-	assert_non_null(strstr(error->message, "[vhd.chain]"));
+	assert_non_null(strstr(error->message, "[disk.parent-loop]"));
 }
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)

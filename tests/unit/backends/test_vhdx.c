@@ -32,7 +32,7 @@ static void open_disk(void)
 {
 	g_autoptr(GError) error = NULL;
 
-	rig.bb = vhdx_open(rig.loop, file, "disk", &error);
+	rig.bb = rig_open(&rig, file, "disk", &error);
 	if (!rig.bb)
 		fail_msg("%s", error->message);
 }
@@ -266,7 +266,7 @@ static void expect_refusal(const char *id)
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_null(vhdx_open(rig.loop, file, "some-disk", &error));
+	assert_null(rig_open(&rig, file, "some-disk", &error));
 	assert_int_equal(error->domain, USER_ERROR);
 	assert_non_null(strstr(error->message, "some-disk"));
 	if (!strstr(error->message, id))

@@ -7,13 +7,18 @@
  */
 #include "vhdx_rig.h"
 
+#include <unistd.h>
+
 #include "core/util.h"
 
 #define CELL		(64u << 10)
 #define CELLS		160u		/* 10 MiB */
+#define PARENT_CELLS	130u		/* what a parent has of them */
 #define SECTOR		512u
 #define STEPS		60u
 #define LARGE_SIZE	(300u * UINT64_C(1024) * MIB)	/* for a longer BAT */
+#define CHILD_STEPS	15u	/* then few blocks are partial any more */
+#define CHILDREN	3u
 
 /* What was done to the file, in order. */
 struct record {
@@ -28,6 +33,7 @@ struct recorder {
 	struct loop *loop;
 	struct loop_note note;
 	GQueue queue;
+	GRand *rand;
 	GArray *records;
 	struct block_backend *mem;
 };
@@ -41,6 +47,7 @@ struct version {
 static struct rig rig;
 static struct recorder recorder;
 static GArray *versions[CELLS];
+static char *parent;		/* its file; NULL: the disk has none */
 
 static void act(struct recorder *r, const struct block_request *rq)
 {
@@ -69,8 +76,10 @@ static void recorder_run(struct loop_note *note)
 	struct recorder *r = container_of(note, struct recorder, note);
 	struct block_request *rq;
 
-	/* One at a time, so that they and flushes mix. */
-	rq = g_queue_pop_head(&r->queue);
+	/* One at a time and in any order, so that they and flushes mix. */
+	rq = g_queue_pop_nth(&r->queue, (guint)
+			     g_rand_int_range(r->rand, 0,
+					      (gint32)r->queue.length));
 	if (!g_queue_is_empty(&r->queue))
 		loop_post(r->loop, &r->note);
 	act(r, rq);
@@ -105,28 +114,76 @@ static const struct block_backend_ops recorder_ops = {
 	.perform = recorder_perform, .close = recorder_close,
 };
 
+static void set_version(unsigned cell, uint8_t value)
+{
+	const struct version v = { .value = value };
+
+	versions[cell] = g_array_new(FALSE, FALSE, sizeof(v));
+	g_array_append_val(versions[cell], v);
+}
+
+static void make_recorder(void)
+{
+	rig = (struct rig){ .loop = loop_new(NULL) };
+	rig.buf = g_malloc(RIG_BUFFER);
+	recorder = (struct recorder){
+		.loop = rig.loop, .note.run = recorder_run,
+		.rand = g_rand_new_with_seed(5),
+		.mem = block_mem_new(rig.loop, MIB, 512),
+		.records = g_array_new(FALSE, FALSE, sizeof(struct record)),
+	};
+	recorder.bb = *recorder.mem;
+	recorder.bb.ops = &recorder_ops;
+}
+
 static int setup(void **state)
 {
 	const struct vhdx_create_options o = {
 		.size = CELLS * CELL, .block_size = MIB,
 	};
 
-	rig = (struct rig){ .loop = loop_new(NULL) };
-	rig.buf = g_malloc(RIG_BUFFER);
-	recorder = (struct recorder){
-		.loop = rig.loop, .note.run = recorder_run,
-		.mem = block_mem_new(rig.loop, MIB, 512),
-		.records = g_array_new(FALSE, FALSE, sizeof(struct record)),
-	};
-	recorder.bb = *recorder.mem;
-	recorder.bb.ops = &recorder_ops;
-	for (unsigned i = 0; i < CELLS; i++) {
-		struct version none = { 0 };
-
-		versions[i] = g_array_new(FALSE, FALSE, sizeof(none));
-		g_array_append_val(versions[i], none);
-	}
+	make_recorder();
+	for (unsigned i = 0; i < CELLS; i++)
+		set_version(i, 0);
 	assert_int_equal(vhdx_format(&recorder.bb, &o), 0);
+	return 0;
+}
+
+/* A parent, a bit smaller, that has something everywhere. */
+static void make_parent(void)
+{
+	const struct vhdx_create_options o = {
+		.size = PARENT_CELLS * CELL, .block_size = MIB,
+	};
+	const struct block_file_options f = { .path = parent };
+
+	assert_true(vhdx_create(parent, &o, NULL));
+	rig.bb = vhdx_open(rig.loop, block_file_open(rig.loop, &f, NULL), &f,
+			   NULL);
+	for (unsigned i = 0; i < PARENT_CELLS; i++) {
+		memset(rig.buf, (int)i + 1, CELL);
+		assert_int_equal(rig_do(&rig, BLOCK_WRITE, i * CELL, CELL), 0);
+	}
+	block_close(rig.bb);
+}
+
+static int setup_child(void **state)
+{
+	struct vhdx_create_options o = {
+		.size = CELLS * CELL, .block_size = MIB,
+	};
+	int fd = g_file_open_tmp("vhdx-parent-XXXXXX", &parent, NULL);
+
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(parent);
+	make_recorder();
+	make_parent();
+	for (unsigned i = 0; i < CELLS; i++)
+		set_version(i, i < PARENT_CELLS ? (uint8_t)(i + 1) : 0);
+	assert_true(vhdx_create_options_adopt(&o, "crashed", parent, NULL));
+	assert_int_equal(vhdx_format(&recorder.bb, &o), 0);
+	vhdx_create_options_finish(&o);
 	return 0;
 }
 
@@ -136,11 +193,15 @@ static int teardown(void **state)
 		g_free(g_array_index(recorder.records, struct record,
 				     i).bytes);
 	g_array_unref(recorder.records);
+	g_rand_free(recorder.rand);
 	for (unsigned i = 0; i < CELLS; i++)
 		g_array_unref(versions[i]);
 	block_close(recorder.mem);
 	g_free(rig.buf);
 	loop_free(rig.loop);
+	if (parent)
+		unlink(parent);
+	g_clear_pointer(&parent, g_free);
 	return 0;
 }
 
@@ -172,18 +233,22 @@ static void flush_all(void)
 	}
 }
 
-/* Two requests at a time, in halves of the disk; now and then a flush. */
-static void use_disk(GRand *rand)
+/*
+ * Two requests at a time, in halves of the disk; now and then a flush, also
+ * one that may come before they have ended, and so promises nothing of them.
+ * One of @zeroes requests is for zeroes.
+ */
+static void use_disk(GRand *rand, unsigned steps, int zeroes)
 {
-	for (unsigned n = 0; n < STEPS; n++) {
-		struct rig_request r[2];
+	for (unsigned n = 0; n < steps; n++) {
+		struct rig_request r[2], flush;
 
 		for (unsigned half = 0; half < 2; half++) {
 			unsigned first = half * CELLS / 2 + (unsigned)
 				g_rand_int_range(rand, 0, CELLS / 2 - 16);
 			unsigned count = (unsigned)g_rand_int_range(rand, 1,
 								    5);
-			bool zero = g_rand_int_range(rand, 0, 3) == 0;
+			bool zero = g_rand_int_range(rand, 0, zeroes) == 0;
 
 			if (zero) {
 				first &= ~15u;
@@ -192,6 +257,8 @@ static void use_disk(GRand *rand)
 			write_cells(rand, first, count, zero, &r[half],
 				    rig.buf + half * RIG_BUFFER / 2);
 		}
+		if (g_rand_boolean(rand))
+			rig_start(&rig, &flush, BLOCK_FLUSH, 0, 0, NULL);
 		rig_settle(&rig);
 		assert_int_equal(r[0].rq.result | r[1].rq.result, 0);
 		if (g_rand_int_range(rand, 0, 3) == 0)
@@ -290,16 +357,16 @@ static void crash(struct block_backend *base, unsigned from, unsigned when,
 			redo(mem, &r[i], NULL);
 		else if (how > 1 && g_rand_boolean(rand))
 			redo(mem, &r[i], how == 3 ? rand : NULL);
-	rig.bb = vhdx_open(rig.loop, mem, "crashed", &error);
+	rig.bb = rig_open(&rig, mem, "crashed", &error);
 	if (!rig.bb)
 		fail_msg("crash at %u: %s", when, error->message);
 	check_disk(when);
 	block_close(rig.bb);
 }
 
-static void what_was_flushed_survives_each_crash(void **state)
+static void survive(unsigned seed, unsigned steps, int zeroes)
 {
-	g_autoptr(GRand) rand = g_rand_new_with_seed(3);
+	g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
 	struct block_backend *base;
 	const struct record *r;
 	unsigned from;
@@ -308,17 +375,31 @@ static void what_was_flushed_survives_each_crash(void **state)
 	base = block_mem_new(rig.loop, recorder.mem->size, 512);
 	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
 	       base->size);
-	rig.bb = vhdx_open(rig.loop, &recorder.bb, "recorded", NULL);
+	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_non_null(rig.bb);
-	use_disk(rand);
+	use_disk(rand, steps, zeroes);
 	block_close(rig.bb);
 	r = (const void *)recorder.records->data;
 	for (unsigned when = from; when <= recorder.records->len; when++)
 		crash(base, from, when, when % 4, rand);
 	/* It was worth it: entries in the log, and space used again. */
-	assert_true(recorder.records->len - from > 3 * STEPS);
+	assert_true(recorder.records->len - from > 3 * steps);
 	assert_true(r[from].op == BLOCK_WRITE);
 	block_close(base);
+}
+
+static void what_was_flushed_survives_each_crash(void **state)
+{
+	survive(3, STEPS, 3);
+}
+
+static void what_shows_through_is_never_in_the_wrong_place(void **state)
+{
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		survive(i, CHILD_STEPS, 8);
+		teardown(NULL);
+		setup_child(NULL);
+	}
 }
 
 static void a_disk_has_its_old_size_or_its_new_one(void **state)
@@ -327,21 +408,21 @@ static void a_disk_has_its_old_size_or_its_new_one(void **state)
 	struct block_backend *base;
 	unsigned from;
 
-	rig.bb = vhdx_open(rig.loop, &recorder.bb, "recorded", NULL);
-	use_disk(rand);
+	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
+	use_disk(rand, STEPS, 3);
 	flush_all();
 	block_close(rig.bb);
 	from = recorder.records->len;
 	base = block_mem_new(rig.loop, recorder.mem->size, 512);
 	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
 	       base->size);
-	rig.bb = vhdx_open(NULL, &recorder.bb, "recorded", NULL);
+	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_int_equal(vhdx_resize(rig.bb, LARGE_SIZE), 0);
 	block_close(rig.bb);
 	for (unsigned when = from; when <= recorder.records->len; when++)
 		for (unsigned how = 0; how < 4; how++)
 			crash(base, from, when, how, rand);
-	rig.bb = vhdx_open(rig.loop, &recorder.bb, "recorded", NULL);
+	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_int_equal(rig.bb->size, LARGE_SIZE);
 	block_close(rig.bb);
 	block_close(base);
@@ -354,6 +435,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_flushed_survives_each_crash),
 		TEST(a_disk_has_its_old_size_or_its_new_one),
+		cmocka_unit_test_setup_teardown(
+			what_shows_through_is_never_in_the_wrong_place,
+			setup_child, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void open_disk(const char *path, bool read_only)
 	struct block_backend *file = block_file_open(rig.loop, &o, &error);
 
 	assert_non_null(file);
-	rig.bb = vhdx_open(rig.loop, file, path, &error);
+	rig.bb = vhdx_open(rig.loop, file, &o, &error);
 	if (!rig.bb)
 		fail_msg("%s", error->message);
 }

@@ -30,6 +30,18 @@ struct rig_request {
 	bool done;
 };
 
+/* The disk in @file, which passes, as if its path were @path. */
+static inline struct block_backend *rig_open(struct rig *rig,
+					     struct block_backend *file,
+					     const char *path, GError **error)
+{
+	const struct block_file_options o = {
+		.path = path, .read_only = file->read_only,
+	};
+
+	return vhdx_open(rig->loop, file, &o, error);
+}
+
 static inline void rig_done(struct block_request *rq)
 {
 	struct rig_request *r = (void *)rq;
