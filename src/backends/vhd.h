@@ -57,4 +57,12 @@ bool vhd_read_facts(struct block_backend *file, const char *path,
 int vhd_resize(struct block_backend *file, const struct vhd_facts *facts,
 	       uint64_t size);
 
+/*
+ * Let the differencing disk in @file, at @path, name @parent, which has to be
+ * the one that it was made from.  Whenever the host crashes, it names the one or
+ * the other.  0, -errno, or 1 with an error for the user.
+ */
+int vhd_rebase(struct block_backend *file, const struct vhd_facts *facts,
+	       const char *path, const char *parent, GError **error);
+
 #endif

@@ -121,6 +121,13 @@ void vhd_block_placed(struct vhd_block *b, int result);
 void vhd_list(struct vhd *v, struct vhd_block *b);
 void vhd_block_listed(struct vhd_block *b, int result);
 
+/* vhd_resize.c */
+/*
+ * Make @f the footer, with all that it points to.  It is one sector, old or new;
+ * that at the end is believed first, and if there is none, the copy.
+ */
+int vhd_enter_footer(struct block_backend *file, const struct vhd_footer *f);
+
 /* A backend for the disk that has been checked and read; passes all. */
 void vhd_init(struct vhd *v, struct loop *loop);
 

@@ -292,25 +292,24 @@ static bool is_unchanged(const struct vhd_header *h,
 					(int64_t)time + VHD_EPOCH);
 }
 
-static bool check_parent(const struct opening *child,
-			 const struct opening *parent, GError **error)
+bool vhd_parent_check(const struct vhd_facts *child, const char *child_path,
+		      const struct vhd_facts *parent, const char *path,
+		      GError **error)
 {
-	const struct vhd_header *h = &child->facts.header;
-	const struct vhd_footer *p = &parent->facts.footer;
-	const char *path = parent->chain.options.path;
+	const struct vhd_header *h = &child->header;
 	g_autofree char *advice = NULL;
 
-	if (!is_parent(h, p))
-		return fail(error, child->chain.options.path, "vhd.parent-id",
-			    "put the disk there that it was made from",
+	if (!is_parent(h, &parent->footer))
+		return fail(error, child_path, "vhd.parent-id",
+			    "put the disk there that it was made from, or say "
+			    "where it is: kvmbus disk rebase",
 			    "%s is not its parent: it has another id", path);
-	if (is_unchanged(h, p, path))
+	if (is_unchanged(h, &parent->footer, path))
 		return true;
 	advice = g_strdup_printf("if it was only copied: touch -d @%" PRId64
 				 " %s", (int64_t)be32toh(h->parent_timestamp) +
 				 VHD_EPOCH, path);
-	return fail(error, child->chain.options.path, "vhd.parent-changed",
-		    advice,
+	return fail(error, child_path, "vhd.parent-changed", advice,
 		    "its parent %s has been changed since", path);
 }
 
@@ -327,7 +326,9 @@ static struct block_backend *open_parent(const struct opening *o,
 	if (!file)
 		return NULL;
 	bb = open_one(&parent, file, error);
-	if (!bb || !check_parent(o, &parent, error))
+	if (!bb || !vhd_parent_check(&o->facts, o->chain.options.path,
+				     &parent.facts, parent.chain.options.path,
+				     error))
 		return NULL;
 	return g_steal_pointer(&bb);
 }

@@ -5,6 +5,7 @@
 
 #include "backends/block_now.h"
 #include "backends/block_parent.h"
+#include "backends/vhd_internal.h"
 #include "backends/vhd_parent.h"
 
 #define LOCATOR_MAX	4096u	/* bytes of a path; longer ones are no paths */
@@ -120,4 +121,46 @@ int vhd_parent_locate(struct block_backend *file, struct vhd_header *h,
 			       way_len * 2, at);
 	return result ? result : write_locator(file, &h->locator[1], VHD_MACX,
 					       uri, strlen(uri), at);
+}
+
+/*
+ * A new header behind what the file has; the old one is used until the footer
+ * points to this.
+ */
+static int enter_parent(struct block_backend *file,
+			const struct vhd_facts *facts, const char *path,
+			const char *parent)
+{
+	struct vhd_header h = facts->header;
+	struct vhd_footer f = facts->footer;
+	uint64_t at = file->size;
+	int result;
+
+	memset(h.parent_name, 0, sizeof(h.parent_name));
+	memset(h.locator, 0, sizeof(h.locator));
+	result = vhd_parent_locate(file, &h, path, parent, &at);
+	vhd_header_seal(&h);
+	if (!result)
+		result = block_grow_now(file, at + sizeof(h) + VHD_SECTOR);
+	if (!result)
+		result = block_write_now(file, at, &h, sizeof(h));
+	f.data_offset = htobe64(at);
+	vhd_footer_seal(&f);
+	return result ? result : vhd_enter_footer(file, &f);
+}
+
+int vhd_rebase(struct block_backend *file, const struct vhd_facts *facts,
+	       const char *path, const char *parent, GError **error)
+{
+	const struct block_file_options o = {
+		.path = parent, .read_only = true,
+	};
+	struct block_backend *bb = block_file_open(NULL, &o, error);
+	struct vhd_facts there;
+	bool ok = bb && vhd_read_facts(bb, parent, &there, error) &&
+		  vhd_parent_check(facts, path, &there, parent, error);
+	int result = ok ? enter_parent(file, facts, path, parent) : 0;
+
+	block_close(bb);
+	return ok ? result : 1;
 }

@@ -13,6 +13,14 @@ GPtrArray *vhd_parent_paths(struct block_backend *file,
 			    const struct vhd_header *h, const char *path);
 
 /*
+ * Whether the disk at @path is the parent that the other one was made from, as
+ * it was then.  False with an error for the user.
+ */
+bool vhd_parent_check(const struct vhd_facts *child, const char *child_path,
+		      const struct vhd_facts *parent, const char *path,
+		      GError **error);
+
+/*
  * Enter @parent into the header of a new disk at @path.  The locators' data is
  * written to @file at *@at, which goes on behind it.  0 or -errno.
  */

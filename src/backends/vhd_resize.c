@@ -9,6 +9,7 @@
 
 #include "backends/block_now.h"
 #include "backends/vhd.h"
+#include "backends/vhd_internal.h"
 
 /* A longer BAT, and a header for it behind that, which @f points to then. */
 static int add_table(struct block_backend *file, const struct vhd_facts *facts,
@@ -35,11 +36,7 @@ static int add_table(struct block_backend *file, const struct vhd_facts *facts,
 						 sizeof(h));
 }
 
-/*
- * A footer is one sector, old or new.  That at the end is believed first, and
- * if there is none, the copy.
- */
-static int enter_footer(struct block_backend *file, const struct vhd_footer *f)
+int vhd_enter_footer(struct block_backend *file, const struct vhd_footer *f)
 {
 	const uint64_t at[] = { file->size - VHD_SECTOR, 0 };
 	int result = block_flush_now(file);
@@ -65,5 +62,5 @@ int vhd_resize(struct block_backend *file, const struct vhd_facts *facts,
 	if (entries > be32toh(facts->header.max_table_entries))
 		result = add_table(file, facts, entries, &f);
 	vhd_footer_resize(&f, size);
-	return result ? result : enter_footer(file, &f);
+	return result ? result : vhd_enter_footer(file, &f);
 }

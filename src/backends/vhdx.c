@@ -217,6 +217,61 @@ void vhdx_facts_finish(struct vhdx_facts *facts)
 	g_clear_pointer(&facts->parent_paths, g_ptr_array_unref);
 }
 
+static bool way_is_text(const char *way, const char *parent, GError **error)
+{
+	return g_utf8_validate(way, -1, NULL) ||
+	       vhdx_fail(error, parent, "vhdx.name", "its name is not UTF-8, "
+			 "and a child could not say it", "another name");
+}
+
+static int enter_parent(struct vhdx *v, const struct vhdx_locator *l,
+			const char *way)
+{
+	uint32_t len;
+	g_autofree uint8_t *item = vhdx_locator_make(l->linkage, way, &len);
+	int ret = vhdx_begin_now(v, false);
+
+	if (!ret)
+		ret = vhdx_metadata_set_locator(v, item, len);
+	return ret ? ret : vhdx_commit_all(v);
+}
+
+/* A parent at @path for @v. */
+static bool try_parent(struct vhdx *v, const struct vhdx_locator *l,
+		       const struct block_chain *child, const char *path,
+		       GError **error)
+{
+	g_autoptr(GPtrArray) paths = g_ptr_array_new();
+	const struct vhdx_locator at = {
+		.linkage = { l->linkage[0], l->linkage[1] }, .paths = paths,
+	};
+
+	if (!v->layout.has_parent)
+		return vhdx_fail(error, child->options.path, "vhdx.no-parent",
+				 "it has all of its data, and no parent",
+				 "use it as it is");
+	g_ptr_array_add(paths, (char *)path);
+	return open_parent(v, child, &at, error);
+}
+
+int vhdx_rebase(struct block_backend *file, const char *path,
+		const char *parent, GError **error)
+{
+	const struct block_chain top = { .options = { .path = path } };
+	g_autofree char *way = block_parent_way(path, parent);
+	struct vhdx *v = vhdx_new(NULL, file);
+	struct vhdx_locator locator = { 0 };
+	bool ok = way_is_text(way, parent, error) &&
+		  read_file(v, &locator, path, error) &&
+		  try_parent(v, &locator, &top, parent, error);
+	int ret = ok ? enter_parent(v, &locator, way) : 0;
+
+	vhdx_locator_finish(&locator);
+	v->file = NULL;		/* borrowed */
+	vhdx_free(v);
+	return ok ? ret : 1;
+}
+
 /*
  * New children.
  */
@@ -240,9 +295,7 @@ bool vhdx_create_options_adopt(struct vhdx_create_options *o, const char *path,
 	o->parent = v->header.data_write_guid;
 	o->way = block_parent_way(path, parent);
 	vhdx_free(v);
-	return g_utf8_validate(o->way, -1, NULL) ||
-	       vhdx_fail(error, parent, "vhdx.name", "its name is not UTF-8, "
-			 "and a child could not say it", "another name");
+	return way_is_text(o->way, parent, error);
 }
 
 void vhdx_create_options_finish(struct vhdx_create_options *o)

@@ -45,6 +45,14 @@ bool vhdx_read_facts(struct block_backend *file, const char *path,
 		     struct vhdx_facts *facts, GError **error);
 void vhdx_facts_finish(struct vhdx_facts *facts);
 
+/*
+ * Let the differencing disk in @file, at @path, name @parent, which has to be
+ * the one that it was made from.  What it has stays as it is, and so does its
+ * DataWriteGuid.  0, -errno, or 1 with an error for the user.
+ */
+int vhdx_rebase(struct block_backend *file, const char *path,
+		const char *parent, GError **error);
+
 struct vhdx_create_options {
 	bool fixed;
 	uint64_t size;		/* bytes, up to 64 TiB */

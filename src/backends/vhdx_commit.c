@@ -131,6 +131,23 @@ static void write_header(struct vhdx *v)
 	do_step(v, BLOCK_WRITE, at, v->log.copy, sizeof(v->header));
 }
 
+static void begin(struct vhdx *v, bool data)
+{
+	struct vhdx_log *log = &v->log;
+
+	if (!log->entry) {
+		log->copy = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
+		log->entry = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
+	}
+	vhdx_new_guid(&v->header.file_write_guid);
+	if (data)
+		vhdx_new_guid(&v->header.data_write_guid);
+	vhdx_new_guid(&v->header.log_guid);
+	log->file_size = v->file->size & ~(uint64_t)(VHDX_SECTOR - 1);
+	log->step = BEGIN_ENTRY;
+	issue(v);
+}
+
 int vhdx_begin(struct vhdx *v)
 {
 	struct vhdx_log *log = &v->log;
@@ -139,25 +156,16 @@ int vhdx_begin(struct vhdx *v)
 		return 0;
 	if (log->begin_error)
 		return log->begin_error;
-	if (!log->entry) {
-		log->copy = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
-		log->entry = g_aligned_alloc(1, ENTRY_SIZE, VHDX_SECTOR);
-	}
-	if (log->step == IDLE) {
-		vhdx_new_guid(&v->header.file_write_guid);
-		vhdx_new_guid(&v->header.data_write_guid);
-		vhdx_new_guid(&v->header.log_guid);
-		log->file_size = v->file->size & ~(uint64_t)(VHDX_SECTOR - 1);
-		log->step = BEGIN_ENTRY;
-		issue(v);
-	}
+	if (log->step == IDLE)
+		begin(v, true);
 	return VHDX_WAIT;
 }
 
-int vhdx_begin_now(struct vhdx *v)
+int vhdx_begin_now(struct vhdx *v, bool data)
 {
 	v->closing = true;
-	vhdx_begin(v);
+	if (!v->log.begun)
+		begin(v, data);
 	return v->log.begun ? 0 : v->log.result;
 }
 

@@ -198,6 +198,12 @@ bool vhdx_log_is_empty(const struct vhdx *v);
 /* vhdx_metadata.c; the locator is that of a disk with a parent. */
 bool vhdx_metadata_read(struct vhdx *v, struct vhdx_locator *locator,
 			const char *path, GError **error);
+/*
+ * Put another parent locator there, through the log that has begun.  0 or
+ * -errno; -ENOSPC: the region has no room for it.
+ */
+int vhdx_metadata_set_locator(struct vhdx *v, const uint8_t *item,
+			      uint32_t len);
 /* Whether a disk can be like that; if so, count its blocks and entries. */
 bool vhdx_layout_valid(struct vhdx_layout *l);
 
@@ -300,8 +306,11 @@ void vhdx_log_init(struct vhdx *v);
 void vhdx_log_finish(struct vhdx *v);
 /* The file may be written: 0, -errno, or VHDX_WAIT. */
 int vhdx_begin(struct vhdx *v);
-/* The same at once, without a loop from now on.  0 or -errno. */
-int vhdx_begin_now(struct vhdx *v);
+/*
+ * The same at once, without a loop from now on; @data: what the disk has is
+ * changed, and so is its DataWriteGuid.  0 or -errno.
+ */
+int vhdx_begin_now(struct vhdx *v, bool data);
 /* Start a commit if none runs. */
 void vhdx_commit(struct vhdx *v);
 /* All of @v->in_flight of the other phase have ended. */

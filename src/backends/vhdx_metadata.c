@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Metadata: what the disk is like: [MS-VHDX] 2.6. */
+#include <errno.h>
 #include <string.h>
 
 #include "backends/block_now.h"
@@ -155,9 +156,7 @@ static bool locator_read(struct vhdx *v, const struct items *items,
 		return damaged(error, path, "its metadata cannot be read");
 	wrong = vhdx_locator_read(locator, item, len, path);
 	why = g_strdup_printf("its parent locator %s", wrong);
-	return !wrong || vhdx_fail(error, path, "vhdx.locator", why,
-				   "say which parent it has: kvmbus disk "
-				   "rebase");
+	return !wrong || vhdx_fail(error, path, "vhdx.locator", why, NULL);
 }
 
 bool vhdx_metadata_read(struct vhdx *v, struct vhdx_locator *locator,
@@ -187,4 +186,34 @@ bool vhdx_metadata_read(struct vhdx *v, struct vhdx_locator *locator,
 		return damaged(error, path,
 			       "its BAT is too small for its size");
 	return !l->has_parent || locator_read(v, items, locator, path, error);
+}
+
+int vhdx_metadata_set_locator(struct vhdx *v, const uint8_t *item,
+			      uint32_t len)
+{
+	g_autofree uint8_t *table = g_malloc(VHDX_TABLE_SIZE);
+	const struct vhdx_metadata_table_header *h = (const void *)table;
+	struct vhdx_metadata_table_entry *e = (void *)(table + sizeof(*h));
+	struct vhdx_metadata_table_entry *own = NULL;
+	uint64_t end = VHDX_TABLE_SIZE, base = v->layout.metadata.offset;
+	int ret = block_read_now(v->file, base, table, VHDX_TABLE_SIZE);
+
+	for (unsigned i = 0; !ret && i < h->entry_count; i++) {
+		if (!(e[i].flags & VHDX_METADATA_IS_USER) &&
+		    guid_equal(&e[i].item_id, &known[PARENT_LOCATOR].id))
+			own = &e[i];
+		end = MAX(end, (uint64_t)e[i].offset + e[i].length);
+	}
+	if (!own)
+		return ret ? ret : -EIO;
+	if (len > own->length && end + len > v->layout.metadata.length)
+		return -ENOSPC;
+	if (len > own->length)
+		own->offset = (uint32_t)end;
+	own->length = len;
+	return vhdx_change(v, (struct vhdx_change[]){
+		{ base + own->offset, item, len },
+		{ base + (uint64_t)((uint8_t *)own - table), own,
+		  sizeof(*own) },
+	}, 2);
 }

@@ -150,7 +150,7 @@ int vhdx_resize(struct block_backend *bb, uint64_t size)
 	    (v->parent && v->parent->size > v->layout.size &&
 	     size > v->layout.size))
 		return -EINVAL;
-	ret = vhdx_begin_now(v);
+	ret = vhdx_begin_now(v, true);
 	if (!ret && r.to.size > v->layout.size)
 		ret = clean_last_block(v);
 	if (!ret && r.to.blocks > v->layout.blocks)

@@ -9,7 +9,7 @@
 #include "vmm/disk_internal.h"
 #include "vmm/options.h"
 
-enum sub { INFO, CREATE, CONVERT, CHECK, RESIZE, SUBS };
+enum sub { INFO, CREATE, CONVERT, CHECK, RESIZE, REBASE, SUBS };
 
 static const struct {
 	const char *name;
@@ -27,6 +27,8 @@ static const struct {
 		    disk_check },
 	[RESIZE] = { "resize", "FILE SIZE", "give a disk another size", 2, 2,
 		     disk_resize },
+	[REBASE] = { "rebase", "FILE", "say where its parent is now", 1, 1,
+		     disk_rebase },
 };
 
 static bool set_format(struct disk_args *a, const char *value, GError **error)
@@ -97,8 +99,8 @@ static const struct option {
 	  OF(CREATE) | OF(CONVERT), set_fixed },
 	{ "--azure", NULL, "a fixed VHD of whole MiB, as Azure takes them",
 	  OF(CREATE) | OF(CONVERT), set_azure },
-	{ "--parent", "FILE", "keep what differs from this VHD or VHDX only",
-	  OF(CREATE), set_parent },
+	{ "--parent", "FILE", "a VHD or VHDX, to keep what differs from it only",
+	  OF(CREATE) | OF(REBASE), set_parent },
 	{ "--block-size", "SIZE", "of a disk that grows (VHD 2M, VHDX 32M)",
 	  OF(CREATE) | OF(CONVERT), set_block_size },
 	{ "--force", NULL, "write over a file that is there",
@@ -171,7 +173,8 @@ static bool find_sub(const char *name, enum sub *sub, GError **error)
 	what = g_strdup_printf("kvmbus disk %s is not possible",
 			       name ? name : "alone");
 	return usage(error, what,
-		     "there are info, create, convert, check and resize",
+		     "there are info, create, convert, check, resize and "
+		     "rebase",
 		     "kvmbus help");
 }
 

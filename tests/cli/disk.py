@@ -101,6 +101,11 @@ def error_cases(b):
     yield 'disk-create-vhdx-raw-parent', \
         [*disk, 'create', b / 'new.avhdx', '--parent', b / 'raw'], DATAERR, \
         'vhdx.kind', 'raw'
+    yield 'disk-rebase-raw', \
+        [*disk, 'rebase', b / 'raw', '--parent', b / 'raw'], USAGE, \
+        'disk.no-parent', 'raw'
+    yield 'disk-rebase-to-nothing', [*disk, 'rebase', b / 'raw'], USAGE, \
+        'usage', '--parent'
     yield 'disk-resize-smaller', [*disk, 'resize', b / 'raw', '512K'], \
         USAGE, 'disk.shrink', '--shrink'
     yield 'disk-check-replay-raw', [*disk, 'check', '--replay', b / 'raw'], \
@@ -144,6 +149,25 @@ def azure(b, run):
     assert footer(b / 'azure.vhd')[28:40] == b'win \x00\x0a\x00\x00Wi2k'
 
 
+def moved(b, run, child, parent):
+    """Its parent is somewhere else; a disk like it is not its parent."""
+    before = info(run, child)
+    run_ok(run, 'rebase', child, '--parent', parent)
+    after = info(run, child)
+    assert after['parent']['file'].endswith('gone'), after
+    assert after.get('data-write-guid') == before.get('data-write-guid')
+    run_ok(run, 'check', child)
+    run_ok(run, 'convert', child, b / 'flat.img', '--force')
+    other = b / f'other{child.suffix.replace(".a", ".")}'
+    run_ok(run, 'create', other, '9M')
+    done = run('disk', 'rebase', child, '--parent', other)
+    assert done.returncode == DATAERR and '.parent-id' in done.stderr, done
+    assert info(run, child) == after
+    done = run('disk', 'rebase', other, '--parent', parent)
+    assert done.returncode in (USAGE, DATAERR), done
+    assert '.no-parent' in done.stderr, done
+
+
 def chains(b, run):
     raw = scattered(b / 'chain.img', 9 * MIB)
     for kind, below in ('vhd', 'id'), ('vhdx', 'data-write-guid'):
@@ -164,6 +188,8 @@ def chains(b, run):
         done = run('disk', 'convert', child, b / 'flat2.img')
         assert done.returncode == DATAERR, done
         assert 'disk.parent-missing' in done.stderr, done
+        moved(b, run, child, b / 'gone')
+        assert raw.read_bytes() == (b / 'flat.img').read_bytes()
     assert not os.path.exists(b / 'flat2.img')
 
 

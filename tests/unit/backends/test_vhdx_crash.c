@@ -402,6 +402,28 @@ static void what_shows_through_is_never_in_the_wrong_place(void **state)
 	}
 }
 
+/* The parent has two names, and goes by either. */
+static void a_child_has_its_old_parent_or_its_new_one(void **state)
+{
+	g_autofree char *other = g_strconcat(parent, ".moved", NULL);
+	g_autoptr(GRand) rand = g_rand_new_with_seed(9);
+	unsigned from = recorder.records->len;
+	struct block_backend *base;
+
+	base = block_mem_new(rig.loop, recorder.mem->size, 512);
+	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
+	       base->size);
+	assert_int_equal(link(parent, other), 0);
+	assert_int_equal(vhdx_rebase(&recorder.bb, "crashed", other, NULL), 0);
+	for (unsigned when = from; when <= recorder.records->len; when++)
+		for (unsigned how = 0; how < 4; how++)
+			crash(base, from, when, how, rand);
+	unlink(parent);
+	crash(base, from, recorder.records->len, 0, rand);
+	unlink(other);
+	block_close(base);
+}
+
 static void a_disk_has_its_old_size_or_its_new_one(void **state)
 {
 	g_autoptr(GRand) rand = g_rand_new_with_seed(5);
@@ -437,6 +459,9 @@ int main(void)
 		TEST(a_disk_has_its_old_size_or_its_new_one),
 		cmocka_unit_test_setup_teardown(
 			what_shows_through_is_never_in_the_wrong_place,
+			setup_child, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_child_has_its_old_parent_or_its_new_one,
 			setup_child, teardown),
 	};
 
