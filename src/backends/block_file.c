@@ -492,6 +492,25 @@ static void try_punch(struct block_file *f)
 		f->bb.discard_granularity = 0;
 }
 
+static bool lock(int fd, const struct block_file_options *o, GError **error)
+{
+	return o->shared ?
+	       block_file_lock_shared(fd, o->path, o->shared, error) :
+	       block_file_lock(fd, o->path, o->read_only, error);
+}
+
+/* What one machine has written the other must not find in a cache. */
+static bool may_share(struct block_file *f, const struct block_file_options *o,
+		      GError **error)
+{
+	f->bb.growable = false;
+	return f->align != 1 ||
+	       fail(error, o->path, EX_UNAVAILABLE, "disk.shared-direct",
+		    "a disk that is shared needs O_DIRECT, which its file "
+		    "system does not have",
+		    "another file system, such as ext4 or xfs");
+}
+
 struct block_backend *block_file_open(struct loop *loop,
 				      const struct block_file_options *o,
 				      GError **error)
@@ -508,11 +527,12 @@ struct block_backend *block_file_open(struct loop *loop,
 		return NULL;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-	if (!measure(&probe, o, error) ||
-	    !block_file_lock(fd, o->path, o->read_only, error))
+	if (!measure(&probe, o, error) || !lock(fd, o, error))
 		return NULL;
 	if (o->direct)
 		try_direct(&probe);
+	if (o->shared && !may_share(&probe, o, error))
+		return NULL;
 	try_punch(&probe);
 	trace(TRACE_BLOCK, "block.open path=%s size=%" G_GUINT64_FORMAT
 	      " align=%u", o->path, probe.bb.size, probe.align);

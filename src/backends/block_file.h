@@ -4,7 +4,7 @@
  *
  * Payload goes between the guest's pages and the file without a copy; with
  * O_DIRECT, what is not aligned for it goes through a bounce buffer.  The file
- * is locked: one writer, or any number of readers.
+ * is locked: one writer, or any number of readers, or of those who share it.
  */
 #ifndef BACKENDS_BLOCK_FILE_H
 #define BACKENDS_BLOCK_FILE_H
@@ -18,6 +18,11 @@ struct block_file_options {
 	/* Of what is no file, or not only one. */
 	unsigned reconnect;	/* see block_nbd.h */
 	bool backing;		/* files that an image names may be opened */
+	/*
+	 * The name of this machine among others that write it at the same
+	 * time; only with O_DIRECT.  NULL: nobody else does.
+	 */
+	const char *shared;
 };
 
 /* NULL with an error for the user. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,14 +10,35 @@
 #include "backends/process.h"
 #include "core/error.h"
 
-static int try_lock(int fd, bool read_only)
+/*
+ * Readers and a writer lock all bytes that a file can have.  Those who share
+ * it lock as readers do, but leave the last half, where no file has data: of
+ * that each of them locks a byte of its own, as a writer does.
+ */
+#define SHARERS		(INT64_C(1) << 62)
+
+/* @len 0: to the end. */
+static int try_lock(int fd, short type, off_t start, off_t len)
 {
 	struct flock lock = {
-		.l_type = read_only ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start,
+		.l_len = len,
 	};
 
 	return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static int try_lock_shared(int fd, const char *name)
+{
+	g_autofree char *digest = g_compute_checksum_for_string(
+		G_CHECKSUM_SHA256, name, -1);
+	uint64_t hash;
+
+	digest[15] = '\0';	/* 60 bits */
+	hash = g_ascii_strtoull(digest, NULL, 16);
+	if (try_lock(fd, F_RDLCK, 0, SHARERS) < 0)
+		return -1;
+	return try_lock(fd, F_WRLCK, SHARERS + (off_t)hash, 1);
 }
 
 /* Whether descriptor @fd of process @pid is the file @arg and has a lock. */
@@ -51,13 +73,10 @@ static char *describe_holder(int fd)
 			       "another process, perhaps another kvmbus,");
 }
 
-bool block_file_lock(int fd, const char *path, bool read_only,
-		     GError **error)
+static bool fail(int fd, const char *path, const char *advice, GError **error)
 {
 	g_autofree char *what = NULL, *why = NULL;
 
-	if (try_lock(fd, read_only) == 0)
-		return true;
 	what = g_strdup_printf("cannot use disk %s", path);
 	if (errno != EAGAIN && errno != EACCES) {
 		user_error_set(error, EX_OSERR, "disk.lock", what,
@@ -65,9 +84,25 @@ bool block_file_lock(int fd, const char *path, bool read_only,
 		return false;
 	}
 	why = describe_holder(fd);
-	user_error_set(error, EX_TEMPFAIL, "disk.locked", what, why,
-		       read_only ? "stop the machine that writes it" :
-		       "stop that machine; several may use it only when all "
-		       "have ro=on");
+	user_error_set(error, EX_TEMPFAIL, "disk.locked", what, why, advice);
 	return false;
+}
+
+bool block_file_lock(int fd, const char *path, bool read_only,
+		     GError **error)
+{
+	if (try_lock(fd, read_only ? F_RDLCK : F_WRLCK, 0, 0) == 0)
+		return true;
+	return fail(fd, path, read_only ? "stop the machine that writes it" :
+		    "stop that machine; several may use it only when all "
+		    "have ro=on, or all have shared=NAME", error);
+}
+
+bool block_file_lock_shared(int fd, const char *path, const char *name,
+			    GError **error)
+{
+	if (try_lock_shared(fd, name) == 0)
+		return true;
+	return fail(fd, path, "stop that machine; all have to have "
+		    "shared=NAME, each with another NAME", error);
 }

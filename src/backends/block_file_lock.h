@@ -12,5 +12,8 @@
  */
 bool block_file_lock(int fd, const char *path, bool read_only,
 		     GError **error);
+/* The same for one of many writers, each of which has another @name. */
+bool block_file_lock_shared(int fd, const char *path, const char *name,
+			    GError **error);
 
 #endif

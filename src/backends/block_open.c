@@ -120,6 +120,43 @@ static struct block_backend *open_by_qemu(struct loop *loop,
 	return NULL;
 }
 
+/* Machines would overwrite each other's tables of blocks. */
+static bool is_dynamic(struct block_backend *file,
+		       const struct block_file_options *o, GError **error)
+{
+	struct vhd_facts facts = { 0 };
+
+	switch (block_format_of(file)) {
+	case BLOCK_FORMAT_RAW:
+		return false;
+	case BLOCK_FORMAT_VHD:
+		return vhd_read_facts(file, o->path, &facts, error) &&
+		       facts.type != VHD_FIXED;
+	default:
+		return true;
+	}
+}
+
+static void refuse_sharing(const struct block_file_options *o, GError **error)
+{
+	g_autofree char *what = g_strdup_printf("cannot share disk %s",
+						o->path);
+
+	user_error_set(error, EX_DATAERR, "disk.shared-format", what,
+		       "only raw images, block devices and fixed VHDs can be "
+		       "written by several machines",
+		       "kvmbus disk convert -O raw FILE NEW");
+}
+
+static bool may_share(struct block_backend *file,
+		      const struct block_file_options *o, GError **error)
+{
+	if (!is_dynamic(file, o, error))
+		return !*error;
+	refuse_sharing(o, error);
+	return false;
+}
+
 struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,
 				 bool raw, GError **error)
@@ -129,10 +166,18 @@ struct block_backend *block_open(struct loop *loop,
 		image_kind_of_file(options->path, &names_files);
 	struct block_backend *file;
 
+	if (options->shared && (kind || uri)) {
+		refuse_sharing(options, error);
+		return NULL;
+	}
 	if (kind)
 		return open_by_qemu(loop, options, kind, names_files, error);
 	file = block_open_bytes(loop, options, error);
 	if (!file || raw)
 		return file;
+	if (options->shared && !may_share(file, options, error)) {
+		block_close(file);
+		return NULL;
+	}
 	return formats[block_format_of(file)].open(loop, file, options, error);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/reservations.h"
 #include "backends/block_nbd.h"
 #include "core/error.h"
 #include "core/trace.h"
@@ -296,6 +297,14 @@ static bool set_disk_ephemeral(struct disk_options *d, const char *value)
 	       d->ephemeral_max >= MIB;
 }
 
+static bool is_word(const char *text, size_t max)
+{
+	for (const char *p = text; *p; p++)
+		if (!g_ascii_isgraph(*p))
+			return false;
+	return *text && strlen(text) <= max;
+}
+
 static bool parse_rate(const char *text, uint64_t *rate)
 {
 	unsigned n;
@@ -344,17 +353,15 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 		return parse_count(value, RECONNECT_MAX, &d->reconnect);
 	if (!strcmp(key, "ephemeral"))
 		return set_disk_ephemeral(d, value);
+	if (!strcmp(key, "shared"))
+		return is_word(value, PR_NAME_MAX) &&
+		       set_string(&d->shared, value);
 	if (!strcmp(key, "iops"))
 		return parse_rate(value, &d->iops);
 	if (!strcmp(key, "bps"))
 		return options_parse_size(value, &d->bps) && d->bps >= BPS_MIN;
-	if (!strcmp(key, "serial")) {
-		for (const char *p = value; *p; p++)
-			if (!g_ascii_isgraph(*p))
-				return false;
-		return *value && strlen(value) <= 20 &&
-		       set_string(&d->serial, value);
-	}
+	if (!strcmp(key, "serial"))
+		return is_word(value, 20) && set_string(&d->serial, value);
 	if (!strcmp(key, "controller"))
 		return parse_count(value, CONTROLLER_MAX - 1, &d->controller);
 	return parse_count(value, STORVSP_LUN_MAX - 1, &d->lun);
@@ -366,6 +373,7 @@ static void disk_free(void *p)
 
 	g_free(d->file);
 	g_free(d->serial);
+	g_free(d->shared);
 	g_free(d);
 }
 
@@ -391,19 +399,25 @@ static struct disk_options *add_disk(struct options *o, const struct keyed *k,
 static bool set_disk(struct options *o, const char *value, GError **error)
 {
 	static const char *const keys[] = { "ro", "format", "direct",
-					    "ephemeral", "iops", "bps",
-					    "serial", "controller", "lun",
-					    "reconnect", "backing",
+					    "ephemeral", "shared", "iops",
+					    "bps", "serial", "controller",
+					    "lun", "reconnect", "backing",
 					    NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
 		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
-			  "ephemeral=on|off|SIZE iops=N bps=SIZE (64K or more) "
-			  "serial=TEXT controller=0-3 lun=0-63 "
+			  "ephemeral=on|off|SIZE shared=NAME iops=N "
+			  "bps=SIZE (64K or more) serial=TEXT "
+			  "controller=0-3 lun=0-63 "
 			  "reconnect=SECONDS backing=on|off",
 	};
+	const struct disk_options *d = add_disk(o, &keyed, value, error);
 
-	return add_disk(o, &keyed, value, error);
+	if (d && d->shared && (d->read_only || d->ephemeral || !d->direct))
+		return bad_value(error, "disk", value, "all who share a disk "
+				 "write it, past the cache of the host",
+				 "leave ro=, ephemeral= and direct= out");
+	return d != NULL;
 }
 
 static bool set_cdrom(struct options *o, const char *value, GError **error)
@@ -441,6 +455,7 @@ static const struct option {
 	  "disk image (raw, VHD, VHDX), device, or an NBD server's export\n"
 	  "(nbd://HOST/NAME); an ISO is in a DVD drive; may be repeated\n"
 	  "ro=on, format=raw, direct=off, ephemeral=on|SIZE,\n"
+	  "shared=NAME (of this machine, for a disk of several),\n"
 	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
 	  "serial=TEXT, controller=0-3, lun=0-63, reconnect=SECONDS,\n"
 	  "backing=on (an image may name other files)",

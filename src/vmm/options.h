@@ -42,6 +42,7 @@ struct disk_options {
 	unsigned reconnect;	/* seconds to wait for a server; 0: none */
 	bool ephemeral;		/* what is written is forgotten */
 	uint64_t ephemeral_max;	/* bytes of it; 0: no limit */
+	char *shared;		/* this machine's name for others, or NULL */
 	uint64_t iops, bps;	/* requests and bytes in a second; 0: no limit */
 	unsigned controller;
 	unsigned lun;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/block_limit.h"
@@ -52,8 +53,8 @@ static struct block_backend *open_backend(struct loop *loop,
 {
 	const struct block_file_options options = {
 		.path = d->file, .read_only = d->read_only || ephemeral,
-		.direct = d->direct, .reconnect = d->reconnect,
-		.backing = d->backing,
+		.direct = d->direct, .shared = ephemeral ? NULL : d->shared,
+		.reconnect = d->reconnect, .backing = d->backing,
 	};
 	struct block_backend *bb = block_open(loop, &options, d->raw, error);
 
@@ -99,7 +100,8 @@ struct block_backend *storage_open_medium(struct loop *loop, const char *path,
 /* A drive is what the user asks for by its option, or by an ISO image. */
 static bool is_dvd(const struct disk_options *d)
 {
-	return d->cdrom || (!d->raw && block_is_iso(d->file));
+	return d->cdrom ||
+	       (!d->raw && !d->shared && block_is_iso(d->file));
 }
 
 static struct scsi_lun *open_lun(struct loop *loop,
@@ -121,18 +123,32 @@ static struct scsi_lun *open_lun(struct loop *loop,
 		     scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX);
 }
 
+/* What is said about a file by its name must not depend on the name. */
+static bool share(struct loop *loop, const struct disk_options *d,
+		  struct scsi_lun *lun, GError **error)
+{
+	g_autofree char *path = g_file_test(d->file, G_FILE_TEST_IS_REGULAR) ?
+				realpath(d->file, NULL) : NULL;
+	struct reservations *r = reservations_open(path ?: d->file, d->shared,
+						   error);
+
+	if (r)
+		scsi_lun_share(lun, loop, r);
+	return r != NULL;
+}
+
 static bool open_disk(struct controller *c, const struct disk_options *d,
 		      bool ephemeral, GError **error)
 {
-	struct scsi_lun *lun = open_lun(iothread_loop(c->io), d,
-					ephemeral || d->ephemeral, error);
+	struct loop *loop = iothread_loop(c->io);
+	struct scsi_lun *lun = open_lun(loop, d, ephemeral, error);
 
 	if (!lun)
 		return false;
 	/* options_parse() has kept places apart and in range. */
 	if (storvsp_attach(c->sv, d->lun, lun))
 		g_assert_not_reached();
-	return true;
+	return !d->shared || ephemeral || share(loop, d, lun, error);
 }
 
 static bool open_controller(struct controller *c, unsigned number,
@@ -161,7 +177,7 @@ bool storage_open(struct storage *s, const struct options *o,
 		if (!c->sv && !open_controller(c, d->controller, o->cpus, gm,
 					       error))
 			return false;
-		if (!open_disk(c, d, o->ephemeral, error))
+		if (!open_disk(c, d, o->ephemeral || d->ephemeral, error))
 			return false;
 	}
 	return true;

@@ -199,6 +199,45 @@ def disk_cases(b):
          'file:/no/such/folder'], CANTCREAT, 'console.file', ''
 
 
+def can_direct(path):
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_DIRECT))
+        return True
+    except OSError:
+        return False
+
+
+def shared_cases(b):
+    words = ['run', '--kernel', b / 'mb', '--console', 'off', '-m', '16M',
+             '--timeout', '20s', '--disk']
+    disk = b / 'disk'
+    yield 'disk-shared-read-only', [*words, f'{disk},shared=a,ro=on'], USAGE, \
+        'usage', 'leave ro='
+    yield 'disk-shared-by-nobody', [*words, f'{disk},shared='], USAGE, \
+        'usage', 'shared=NAME'
+    yield 'disk-shared-with-a-writer', \
+        [*words, disk, '--disk', f'{disk},shared=a'], TEMPFAIL, \
+        'disk.locked', 'shared=NAME'
+    run('disk', 'create', b / 'dynamic.vhd', '8M')
+    run('disk', 'create', b / 'dynamic.vhdx', '8M')
+    b.write('odd-state', bytes(MIB))
+    b.write('odd-state.pr', b'what is this')
+    cases = [
+        ('two', [f'{disk},shared=a', '--disk', f'{disk},shared=b'], 0, ''),
+        ('one-twice', [f'{disk},shared=a', '--disk', f'{disk},shared=a'],
+         TEMPFAIL, 'disk.locked'),
+        ('vhd', [f'{b / "dynamic.vhd"},shared=a'], DATAERR,
+         'disk.shared-format'),
+        ('vhdx', [f'{b / "dynamic.vhdx"},shared=a'], DATAERR,
+         'disk.shared-format'),
+        ('odd-state', [f'{b / "odd-state"},shared=a'], DATAERR,
+         'disk.reservations')]
+    for name, how, status, error in cases:
+        if not can_direct(disk):
+            status, error = UNAVAILABLE, 'disk.shared-direct'
+        yield f'disk-shared-{name}', [*words, *how], status, error, ''
+
+
 def network_cases(b):
     words = ['run', '--kernel', b / 'mb', '--console', 'off', '-m', '16M',
              '--timeout', '20s']
@@ -415,6 +454,7 @@ def main():
             print('skip kernels-and-disks: no access to /dev/kvm here')
             return all(good)
         good += [run_cases(kernel_cases(b)), run_cases(disk_cases(b)),
+                 run_cases(shared_cases(b)),
                  run_cases(profile_cases(b)), run_cases(network_cases(b)),
                  report('port-busy', busy_port(b, socket.SOCK_STREAM, '')),
                  report('udp-port-busy',

@@ -23,8 +23,20 @@ static void fill_sense(uint8_t *p, struct scsi_sense sense)
 	p[13] = sense.ascq;
 }
 
+void scsi_finish_status(struct scsi_request *rq, enum scsi_status status)
+{
+	if (rq->entered)
+		scsi_share_leave(rq);
+	rq->status = (uint8_t)status;
+	rq->sense_len = 0;
+	rq->transferred = 0;
+	rq->done(rq);
+}
+
 void scsi_finish(struct scsi_request *rq, struct scsi_sense sense)
 {
+	if (rq->entered)
+		scsi_share_leave(rq);
 	rq->status = SCSI_GOOD;
 	rq->sense_len = 0;
 	if (sense.key) {
@@ -156,8 +168,13 @@ void scsi_submit(struct scsi_lun *lun, struct scsi_request *rq)
 	const struct scsi_command *c = &lun->type->commands[rq->cdb[0]];
 	struct scsi_sense sense;
 
+	bool shared = lun->share && c->needs != SCSI_NEEDS_NOTHING;
+
 	rq->lun = lun;
 	rq->transferred = 0;
+	rq->entered = false;
+	if (shared && !scsi_share_look(rq, c->access))
+		return;
 	if (!c->perform)
 		sense = SENSE_INVALID_OPCODE;
 	else if (!cdb_is_complete(rq))
@@ -166,6 +183,8 @@ void scsi_submit(struct scsi_lun *lun, struct scsi_request *rq)
 		sense = hindrance(lun, c->needs);
 	if (sense.key)
 		scsi_finish(rq, sense);
+	else if (shared && scsi_share_forbids(rq, c->access))
+		scsi_finish_status(rq, SCSI_RESERVATION_CONFLICT);
 	else
 		c->perform(rq);
 }
@@ -199,12 +218,16 @@ void scsi_lun_reset(struct scsi_lun *lun)
 {
 	if (lun->type->reset)
 		lun->type->reset(lun);
+	if (lun->share)
+		scsi_share_reset(lun->share);
 }
 
 void scsi_lun_hurry(struct scsi_lun *lun)
 {
 	if (lun->medium)
 		block_hurry(lun_bb(lun));
+	if (lun->share)
+		scsi_share_hurry(lun->share);
 }
 
 void scsi_lun_free(struct scsi_lun *lun)
@@ -213,5 +236,6 @@ void scsi_lun_free(struct scsi_lun *lun)
 		return;
 
 	scsi_medium_put(lun->medium);
+	scsi_share_free(lun->share);
 	g_free(lun);
 }

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "backend/block.h"
+#include "backend/reservations.h"
 
 #define SCSI_DVD_BLOCK	2048	/* bytes of a DVD's blocks */
 #define SCSI_CDB_MAX	16
@@ -46,6 +47,7 @@ struct scsi_request {
 	/* The LUN's own. */
 	struct scsi_lun *lun;
 	struct scsi_medium *medium;	/* of @block */
+	bool entered;			/* a write that others wait for */
 	struct block_request block;
 };
 
@@ -81,6 +83,12 @@ int scsi_dvd_insert(struct scsi_lun *lun, struct block_backend *bb);
  * @force that does not matter.  -ENOMEDIUM, -ENODEV.
  */
 int scsi_dvd_eject(struct scsi_lun *lun, bool force);
+/*
+ * Other machines have the disk too; @r, which passes, says what they may do.
+ * The disk's unique id is that of @r.
+ */
+void scsi_lun_share(struct scsi_lun *lun, struct loop *loop,
+		    struct reservations *r);
 /* The guest has reset it, or begins anew. */
 void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */

@@ -117,36 +117,41 @@ static void service_action_in(struct scsi_request *rq)
 	scsi_finish_data(rq, data, sizeof(data), get32(rq->cdb + 10));
 }
 
+#define READS(f)	{ (f), .access = SCSI_ACCESS_READ }
+#define WRITES(f)	{ (f), .access = SCSI_ACCESS_WRITE }
+
 static const struct scsi_command commands[256] = {
 	[0x00].perform = scsi_good,		/* TEST UNIT READY */
 	[0x03] = { scsi_request_sense, SCSI_NEEDS_NOTHING },
-	[0x08].perform = scsi_read,		/* READ(6) */
-	[0x0a].perform = scsi_write,		/* WRITE(6) */
+	[0x08] = READS(scsi_read),		/* READ(6) */
+	[0x0a] = WRITES(scsi_write),		/* WRITE(6) */
 	[0x12] = { scsi_inquiry, SCSI_NEEDS_NOTHING },
-	[0x15].perform = scsi_mode_select,	/* MODE SELECT(6) */
-	[0x16].perform = scsi_good,		/* RESERVE(6): one initiator */
-	[0x17].perform = scsi_good,		/* RELEASE(6) */
+	[0x15] = WRITES(scsi_mode_select),	/* MODE SELECT(6) */
+	[0x16].perform = scsi_reserve6,
+	[RELEASE_6].perform = scsi_release6,
 	[0x1a].perform = scsi_mode_sense,	/* MODE SENSE(6) */
-	[0x1b].perform = start_stop,
-	[0x1d].perform = scsi_good,		/* SEND DIAGNOSTIC */
-	[0x1e].perform = scsi_good,	/* PREVENT ALLOW MEDIUM REMOVAL */
+	[0x1b] = WRITES(start_stop),
+	[0x1d] = WRITES(scsi_good),		/* SEND DIAGNOSTIC */
+	[0x1e] = WRITES(scsi_good),	/* PREVENT ALLOW MEDIUM REMOVAL */
 	[0x25].perform = scsi_read_capacity10,
-	[0x28].perform = scsi_read,		/* READ(10) */
-	[0x2a].perform = scsi_write,		/* WRITE(10) */
-	[0x2f].perform = scsi_verify,		/* VERIFY(10) */
-	[0x35].perform = synchronize_cache,	/* SYNCHRONIZE CACHE(10) */
-	[0x41].perform = scsi_write_same,	/* WRITE SAME(10) */
-	[0x42].perform = scsi_unmap,
-	[0x55].perform = scsi_mode_select,	/* MODE SELECT(10) */
+	[0x28] = READS(scsi_read),		/* READ(10) */
+	[0x2a] = WRITES(scsi_write),		/* WRITE(10) */
+	[0x2f] = READS(scsi_verify),		/* VERIFY(10) */
+	[0x35] = WRITES(synchronize_cache),	/* SYNCHRONIZE CACHE(10) */
+	[0x41] = WRITES(scsi_write_same),	/* WRITE SAME(10) */
+	[0x42] = WRITES(scsi_unmap),
+	[0x55] = WRITES(scsi_mode_select),	/* MODE SELECT(10) */
 	[0x5a].perform = scsi_mode_sense,	/* MODE SENSE(10) */
-	[0x88].perform = scsi_read,		/* READ(16) */
-	[0x8a].perform = scsi_write,		/* WRITE(16) */
-	[0x8f].perform = scsi_verify,		/* VERIFY(16) */
-	[0x91].perform = synchronize_cache,	/* SYNCHRONIZE CACHE(16) */
-	[0x93].perform = scsi_write_same,	/* WRITE SAME(16) */
+	[0x5e].perform = scsi_reserve_in,
+	[0x5f].perform = scsi_reserve_out,
+	[0x88] = READS(scsi_read),		/* READ(16) */
+	[0x8a] = WRITES(scsi_write),		/* WRITE(16) */
+	[0x8f] = READS(scsi_verify),		/* VERIFY(16) */
+	[0x91] = WRITES(synchronize_cache),	/* SYNCHRONIZE CACHE(16) */
+	[0x93] = WRITES(scsi_write_same),	/* WRITE SAME(16) */
 	[0x9e].perform = service_action_in,
-	[0xa8].perform = scsi_read,		/* READ(12) */
-	[0xaa].perform = scsi_write,		/* WRITE(12) */
+	[0xa8] = READS(scsi_read),		/* READ(12) */
+	[0xaa] = WRITES(scsi_write),		/* WRITE(12) */
 };
 
 static const struct scsi_type disk = {

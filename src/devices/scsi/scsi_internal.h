@@ -15,6 +15,7 @@ struct scsi_sense {
 #define SENSE_NONE		((struct scsi_sense){ 0, 0, 0 })
 #define SENSE_WRITE_ERROR	((struct scsi_sense){ 0x03, 0x0c, 0x00 })
 #define SENSE_READ_ERROR	((struct scsi_sense){ 0x03, 0x11, 0x00 })
+#define SENSE_TARGET_FAILURE	((struct scsi_sense){ 0x04, 0x44, 0x00 })
 #define SENSE_INVALID_OPCODE	((struct scsi_sense){ 0x05, 0x20, 0x00 })
 #define SENSE_LBA_OUT_OF_RANGE	((struct scsi_sense){ 0x05, 0x21, 0x00 })
 #define SENSE_INVALID_FIELD	((struct scsi_sense){ 0x05, 0x24, 0x00 })
@@ -30,9 +31,17 @@ enum scsi_needs {
 	SCSI_NEEDS_NOTHING,	/* an attention stays */
 };
 
+/* What a command does to a disk, as reservations see it. */
+enum scsi_access {
+	SCSI_ACCESS_NONE,
+	SCSI_ACCESS_READ,
+	SCSI_ACCESS_WRITE,	/* or changes how it behaves for others */
+};
+
 struct scsi_command {
 	void (*perform)(struct scsi_request *rq);	/* NULL: none such */
 	enum scsi_needs needs;
+	enum scsi_access access;
 };
 
 /* A VPD page without its 4-byte header: fill @p, return the length. */
@@ -71,6 +80,8 @@ struct scsi_medium {
 	unsigned users;
 };
 
+struct scsi_share;
+
 struct scsi_lun {
 	const struct scsi_type *type;
 	struct scsi_medium *medium;	/* NULL: none */
@@ -78,6 +89,7 @@ struct scsi_lun {
 	uint32_t block_size;		/* bytes; a multiple of the medium's */
 	uint32_t max_transfer;
 	struct scsi_sense attention;	/* of the next command */
+	struct scsi_share *share;	/* NULL: no other machine has it */
 };
 
 /*
@@ -137,6 +149,8 @@ static inline uint64_t lun_blocks(const struct scsi_lun *lun)
 
 /* End @rq. */
 void scsi_finish(struct scsi_request *rq, struct scsi_sense sense);
+/* End @rq with a status that has no sense. */
+void scsi_finish_status(struct scsi_request *rq, enum scsi_status status);
 /* End @rq with @len bytes of data in, cut to @allocation and to its buffer. */
 void scsi_finish_data(struct scsi_request *rq, const uint8_t *data,
 		      uint32_t len, uint32_t allocation);
@@ -178,6 +192,29 @@ void scsi_read_capacity10(struct scsi_request *rq);
  */
 void scsi_unmap(struct scsi_request *rq);
 void scsi_write_same(struct scsi_request *rq);
+
+/*
+ * Of disks that other machines have too; RESERVE and RELEASE do nothing on
+ * those of one.
+ */
+void scsi_reserve_in(struct scsi_request *rq);
+void scsi_reserve_out(struct scsi_request *rq);
+void scsi_reserve6(struct scsi_request *rq);
+void scsi_release6(struct scsi_request *rq);
+/*
+ * Look at what the others have done: there may be an attention.  False: the
+ * state cannot be seen, and @rq has been ended.
+ */
+bool scsi_share_look(struct scsi_request *rq, enum scsi_access access);
+/* Whether a reservation forbids @rq. */
+bool scsi_share_forbids(const struct scsi_request *rq, enum scsi_access access);
+/* A request that was announced as a write ends. */
+void scsi_share_leave(struct scsi_request *rq);
+void scsi_share_reset(struct scsi_share *sh);
+void scsi_share_hurry(struct scsi_share *sh);
+void scsi_share_free(struct scsi_share *sh);
+
+#define RELEASE_6	0x17
 
 /* Blocks of the largest WRITE SAME; in VPD page B0 too. */
 #define WRITE_SAME_MAX_BYTES	(UINT64_C(1) << 32)

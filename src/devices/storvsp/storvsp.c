@@ -161,7 +161,9 @@ static void scsi_done(struct scsi_request *scsi)
 			     (room ? SRB_STATUS_AUTOSENSE_VALID : 0);
 		clear_ignored_failure(scsi);
 	} else if (scsi->status != SCSI_GOOD) {
-		srb_status = SRB_STATUS_ERROR;
+		/* Linux tries again, for good, only what was busy here too. */
+		srb_status = scsi->status == SCSI_BUSY ? SRB_STATUS_BUSY :
+							 SRB_STATUS_ERROR;
 	}
 	trace(TRACE_STORVSP, "storvsp.done trans=%#" G_GINT64_MODIFIER
 	      "x status=%u bytes=%u", rq->trans_id, scsi->status,

@@ -555,6 +555,55 @@ static void one_writer_or_many_readers(void **state)
 	open_disk(false);
 }
 
+static struct block_backend *share(const char *name, bool direct,
+				   GError **error)
+{
+	const struct block_file_options o = {
+		.path = path, .direct = direct, .shared = name,
+	};
+
+	return block_file_open(loop, &o, error);
+}
+
+static void expect_not_shared(const char *name, bool direct, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+
+	assert_null(share(name, direct, &error));
+	if (!strstr(error->message, text))
+		fail_msg("no '%s' in: %s", text, error->message);
+}
+
+static void those_who_share_keep_out_all_others(void **state)
+{
+	struct block_backend *a = share("a", true, NULL);
+
+	if (!a) {
+		print_message("no O_DIRECT here\n");
+		skip();
+	}
+	assert_false(a->growable);
+	expect_not_shared("a", true, "[disk.locked]");
+	expect_refusal(false, EX_TEMPFAIL, "[disk.locked]");
+	expect_refusal(true, EX_TEMPFAIL, "[disk.locked]");
+	bb = share("b", true, NULL);
+	assert_non_null(bb);
+	block_close(a);
+	expect_refusal(true, EX_TEMPFAIL, "[disk.locked]");
+	block_close(bb);
+	bb = open_as(true, false, NULL);
+	expect_not_shared("a", true, "another NAME");
+	block_close(bb);
+	open_disk(false);
+	expect_not_shared("a", true, "[disk.locked]");
+}
+
+static void a_cache_between_those_who_share_is_refused(void **state)
+{
+	expect_not_shared("a", false, "[disk.shared-direct]");
+	open_disk(false);
+}
+
 static void the_process_that_holds_a_lock_is_named(void **state)
 {
 	g_autofree char *text = NULL;
@@ -604,6 +653,8 @@ int main(void)
 		TEST(a_fifo_does_not_hang_us),
 		TEST(a_file_that_may_not_be_written_can_still_be_read),
 		TEST(one_writer_or_many_readers),
+		TEST(those_who_share_keep_out_all_others),
+		TEST(a_cache_between_those_who_share_is_refused),
 		TEST(the_process_that_holds_a_lock_is_named),
 		TEST(a_full_host_disk_is_told_to_the_guest),
 		TEST(a_file_that_cannot_grow_keeps_its_size),
