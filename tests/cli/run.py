@@ -230,6 +230,8 @@ def shared_cases(b):
          'disk.shared-format'),
         ('vhdx', [f'{b / "dynamic.vhdx"},shared=a'], DATAERR,
          'disk.shared-format'),
+        ('nbd', ['nbd://localhost/x,shared=a'], DATAERR,
+         'disk.shared-format'),
         ('odd-state', [f'{b / "odd-state"},shared=a'], DATAERR,
          'disk.reservations')]
     for name, how, status, error in cases:
