@@ -160,6 +160,7 @@ static const struct block_backend_ops mem_ops = {
 
 static uint8_t *take_bytes(void)
 {
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	uint8_t *bytes = spare.bytes;
 
 	if (bytes) {
@@ -167,8 +168,8 @@ static uint8_t *take_bytes(void)
 		spare.bytes = NULL;
 		return bytes;
 	}
-	bytes = mmap(NULL, ROOM, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* cppcheck-suppress invalidFunctionArg */
+	bytes = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, flags, -1, 0);
 	g_assert(bytes != MAP_FAILED);
 	return bytes;
 }

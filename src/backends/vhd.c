@@ -186,6 +186,15 @@ static void vhd_submit(struct block_backend *bb, struct block_request *rq)
 		transfer(v, rq);
 }
 
+/* The parent may be smaller. */
+static uint64_t data_below(const struct vhd *v, uint64_t at)
+{
+	uint64_t size = v->parent ? v->parent->size : 0;
+	uint64_t data = at < size ? block_next_data(v->parent, at) : size;
+
+	return data < size ? data : UINT64_MAX;
+}
+
 /*
  * Data of block @index at @at or behind it.  Without a parent, what is a hole
  * of the file is one of the disk, whatever the bitmap says.
@@ -195,7 +204,7 @@ static uint64_t data_in_block(const struct vhd *v, uint32_t index, uint64_t at)
 	uint64_t skip = at % v->block_size, data, found;
 
 	if (vhd_is_absent(v, index))
-		return v->parent ? block_next_data(v->parent, at) : UINT64_MAX;
+		return data_below(v, at);
 	if (v->parent)
 		return at;
 	data = vhd_data_offset(v, index);

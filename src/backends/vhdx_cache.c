@@ -185,30 +185,37 @@ void vhdx_bat_set(struct vhdx *v, uint64_t at, uint64_t entry)
 	vhdx_page_dirty(p);
 }
 
-/* All of its pages are there before the first one is changed. */
-int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
+/* Have the pages of @c, or, with @enter, change them, which are there. */
+static int pass(struct vhdx *v, const struct vhdx_change *c, bool enter)
 {
-	for (unsigned i = 0; i < 2 * n; i++) {
-		const struct vhdx_change *c = &changes[i % n];
-		size_t len;
+	size_t len;
 
-		for (size_t done = 0; done < c->len; done += len) {
-			uint64_t at = c->offset + done;
-			struct vhdx_page *p;
-			int ret = vhdx_page_get(v, at, &p);
+	for (size_t done = 0; done < c->len; done += len) {
+		uint64_t at = c->offset + done, skip = at % VHDX_SECTOR;
+		struct vhdx_page *p;
+		int ret = vhdx_page_get(v, at, &p);
 
-			if (ret)
-				return ret;
-			len = MIN(c->len - done,
-				  VHDX_SECTOR - at % VHDX_SECTOR);
-			if (i < n)
-				continue;
-			memcpy(p->bytes + at % VHDX_SECTOR,
-			       (const uint8_t *)c->bytes + done, len);
-			vhdx_page_dirty(p);
-		}
+		if (ret)
+			return ret;
+		len = MIN(c->len - done, VHDX_SECTOR - skip);
+		if (!enter)
+			continue;
+		memcpy(p->bytes + skip, (const uint8_t *)c->bytes + done, len);
+		vhdx_page_dirty(p);
 	}
 	return 0;
+}
+
+/* What can fail comes before the first change. */
+int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < n && !ret; i++)
+		ret = pass(v, &changes[i], false);
+	for (unsigned i = 0; i < n && !ret; i++)
+		ret = pass(v, &changes[i], true);
+	return ret;
 }
 
 static bool on_region(const struct vhdx_region *r, uint64_t offset,

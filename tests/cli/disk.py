@@ -181,6 +181,10 @@ def chains(b, run):
         assert facts['parent'] == parent, facts
         run_ok(run, 'convert', child, b / 'flat.img', '--force')
         assert raw.read_bytes() == (b / 'flat.img').read_bytes()
+        run_ok(run, 'create', b / f'more.{kind}', '64M', '--parent', base)
+        run_ok(run, 'convert', b / f'more.{kind}', b / 'more.img', '--force')
+        assert raw.read_bytes() + bytes(55 * MIB) == \
+            (b / 'more.img').read_bytes()
         os.rename(base, b / 'gone')
         missing = info(run, child)['parent']
         assert missing['missing'].endswith(base.name), missing
