@@ -381,6 +381,11 @@ static int nbd_perform(struct block_backend *bb, struct block_request *rq)
 	return p.rq.result;
 }
 
+static void nbd_hurry(struct block_backend *bb)
+{
+	nbd_link_hurry(nbd_of(bb));
+}
+
 static void free_commands(GQueue *queue)
 {
 	struct nbd_command *c;
@@ -423,6 +428,7 @@ static const struct block_backend_ops nbd_ops = {
 	.name = "nbd",
 	.submit = nbd_submit,
 	.perform = nbd_perform,
+	.hurry = nbd_hurry,
 	.close = nbd_backend_close,
 };
 

@@ -61,6 +61,7 @@ struct block_nbd {
 	struct loop_note look;		/* something happened in submit() */
 	const char *said;		/* to the user */
 	bool stalled;		/* a connection was given up for its silence */
+	bool hurried;		/* what is under way need not wait for a server */
 	bool failed;
 	bool performing;	/* without the loop */
 };
@@ -75,6 +76,8 @@ void nbd_link_settle(struct block_nbd *n);
 /* Wait for what may happen next; without the loop, for one thing. */
 void nbd_link_watch(struct block_nbd *n);
 void nbd_link_step(struct block_nbd *n, int64_t deadline);
+/* Nobody waits for the answers to what is under way. */
+void nbd_link_hurry(struct block_nbd *n);
 /* Something is asked, or has been answered. */
 void nbd_link_be_patient(struct block_nbd *n);
 

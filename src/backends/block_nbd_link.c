@@ -231,10 +231,18 @@ void nbd_link_settle(struct block_nbd *n)
 			replay_go_on(n);
 		if (n->link && (n->lost || is_dead(n->link)))
 			link_lost(n);
-		if (n->failed)
+		if (n->failed || (n->hurried && !n->link))
 			nbd_fail_all(n);
 		nbd_pump(n);
 	} while (n->over.length || n->lost);
+	n->hurried = n->hurried && is_busy(n);
+}
+
+void nbd_link_hurry(struct block_nbd *n)
+{
+	n->hurried = is_busy(n);
+	if (n->hurried)
+		loop_post(n->loop, &n->look);
 }
 
 /* Bits of poll(2) that the library wants to hear of. */

@@ -138,27 +138,41 @@ static GStrv make_arguments(const struct block_file_options *o,
 	return g_strv_builder_end(b);
 }
 
+/* Where a socket may have a name that fits; NULL with errno. */
+static char *make_folder(void)
+{
+	const char *const places[] = {
+		g_get_user_runtime_dir(), g_get_tmp_dir(),
+	};
+
+	errno = ENAMETOOLONG;
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_autofree char *folder = g_build_filename(
+			places[i], "kvmbus-XXXXXX", NULL);
+
+		if (strlen(folder) + sizeof("/s") <=
+		    sizeof(((struct sockaddr_un *)NULL)->sun_path) &&
+		    mkdtemp(folder))
+			return g_steal_pointer(&folder);
+	}
+	return NULL;
+}
+
 /*
  * A listener with one connection waiting, whose other end goes to *@client.
  * Its name is in a folder of ours and gone when this returns.  -errno.
  */
 static int make_sockets(int *client)
 {
-	g_autofree char *folder = g_build_filename(g_get_user_runtime_dir(),
-						   "kvmbus-XXXXXX", NULL);
+	g_autofree char *folder = make_folder();
 	autofd listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const struct sockaddr *at = (const struct sockaddr *)&addr;
 	int ret = 0;
 
-	if (!mkdtemp(folder)) {
-		g_free(folder);
-		folder = g_build_filename(g_get_tmp_dir(), "kvmbus-XXXXXX",
-					  NULL);
-		if (!mkdtemp(folder))
-			return -errno;
-	}
+	if (!folder)
+		return -errno;
 	g_snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s", folder);
 	if (listener < 0 || fd < 0 ||
 	    bind(listener, at, sizeof(addr)) < 0 || listen(listener, 1) < 0 ||

@@ -5,6 +5,7 @@
 #include "backends/block_limit.h"
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
+#include "backends/nbd_connect.h"
 #include "core/error.h"
 #include "vmm/storage_internal.h"
 
@@ -80,9 +81,18 @@ struct block_backend *storage_open_medium(struct loop *loop, const char *path,
 	const struct block_file_options options = {
 		.path = path, .read_only = true, .direct = direct,
 	};
-	struct block_backend *bb = block_open(loop, &options, true, error);
+	struct block_backend *bb = NULL;
 	g_autofree char *what = NULL, *advice = NULL;
 
+	/* They can only be closed with the machine. */
+	if (nbd_is_uri(path)) {
+		user_error_set(error, EX_USAGE, "cdrom.uri",
+			       "a server's disk cannot be in a DVD drive",
+			       "a drive takes images and devices",
+			       "let it be a disk: --disk URI,ro=on");
+		return NULL;
+	}
+	bb = block_open(loop, &options, true, error);
 	if (!bb || scsi_dvd_takes(bb))
 		return bb;
 	what = g_strdup_printf("%s cannot be in a DVD drive", path);

@@ -596,6 +596,57 @@ def ephemeral_disks(run):
     expect(not list(SCRATCH.glob('overlay-*')), 'an overlay is left')
 
 
+def serve(path, name):
+    """A server of a raw disk; it listens when this returns."""
+    pid = SCRATCH / 'nbd.pid'
+    subprocess.run(['qemu-nbd', '--fork', '--pid-file', pid, '-k', name, '-t',
+                    '-x', 'disk', '-f', 'raw', path], check=True)
+    return int(pid.read_text())
+
+
+def blocks(path):
+    return os.stat(path).st_blocks
+
+
+@case()
+def nbd_and_qcow2(run):
+    """A root that qemu-nbd reads, and a disk whose server is killed."""
+    root, before = SCRATCH / 'root.qcow2', os.stat(root_disk()).st_mtime_ns
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
+                    '-b', root_disk(), root], check=True)
+    data, name = new_disk('data', 96 * MIB), SCRATCH / 'nbd.sock'
+    server = serve(data, name)
+    m = run(disks=[f'{root},backing=on', f'nbd+unix:///disk?socket={name}'],
+            append='root=LABEL=kvmbus', script=DATA + '''
+    for at in 0 32 64; do
+        chroot /root fio --name=rand --filename=$data --rw=randwrite \\
+            --bsrange=4k-64k --offset=${at}M --size=32M --direct=1 \\
+            --ioengine=libaio --iodepth=16 --fsync=64 --verify=crc32c \\
+            --verify_fatal=1 --minimal || exit 1
+    done
+    dd if=/dev/urandom of=/root/var/f bs=1M count=8 conv=fsync
+    sync
+    chroot /root fstrim -v /
+    ''')
+    for third in 1, 2, 3:
+        while blocks(data) * 512 < third * 32 * MIB - 16 * MIB:
+            expect(m.process.poll() is None, 'it ended before the server')
+            time.sleep(0.01)
+        os.kill(server, signal.SIGKILL)
+        server = serve(data, name)
+    try:
+        m.script_ok()
+    finally:
+        os.kill(server, signal.SIGKILL)
+    said = m.stderr()
+    expect(said.count('there again') == 3, f'not lost thrice: {said}')
+    subprocess.run(['qemu-img', 'check', '-q', root], check=True)
+    expect(blocks(root) > 8 * MIB // 512, 'nothing was written to the root')
+    expect(os.stat(root_disk()).st_mtime_ns == before,
+           'the backing file has changed')
+    root.unlink()
+
+
 @case(('vhd-fixed', '--fixed'), ('vhd-dynamic',))
 def root_on_vhd(run, *words):
     """A file system on a VHD is as good as new afterwards."""

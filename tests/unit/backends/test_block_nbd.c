@@ -399,6 +399,27 @@ static void requests_wait_for_a_server_that_is_away(void **state)
 	assert_int_equal(buf[0], 3);
 }
 
+static void requests_that_nobody_waits_for_do_not_wait(void **state)
+{
+	uint8_t buf[512];
+	struct single s;
+
+	start();
+	nbd_server_stop(server);
+	submit(&s, BLOCK_READ, 0, buf, 512);
+	block_hurry(bb);
+	assert_false(s.over);
+	assert_int_equal(finish(&s), -EIO);
+	/* This one is of somebody who does. */
+	submit(&s, BLOCK_READ, 0, buf, 512);
+	nbd_server_start(server);
+	assert_int_equal(finish(&s), 0);
+	/* And one that a server answers is let be answered. */
+	submit(&s, BLOCK_READ, 0, buf, 512);
+	block_hurry(bb);
+	assert_int_equal(finish(&s), 0);
+}
+
 static void requests_fail_when_it_stays_away_and_work_again(void **state)
 {
 	uint8_t buf[512];
@@ -540,6 +561,7 @@ int main(void)
 		TEST(a_flush_that_nobody_asked_for_is_reported_by_the_next),
 		TEST(what_cannot_be_written_again_is_reported_by_a_flush),
 		TEST(requests_wait_for_a_server_that_is_away),
+		TEST(requests_that_nobody_waits_for_do_not_wait),
 		TEST(requests_fail_when_it_stays_away_and_work_again),
 		TEST(a_silent_server_is_asked_anew_and_then_given_up),
 		TEST(one_connection_is_all_without_reconnecting),
