@@ -59,8 +59,8 @@ struct block_backend_ops {
 	/* See block_next_data(); NULL: there may be data everywhere. */
 	uint64_t (*next_data)(struct block_backend *bb, uint64_t at);
 	/*
-	 * Free it.  No request is in flight; the last one's done() may be what
-	 * calls this.
+	 * Free it.  No request is in flight; of a file or a limit the last
+	 * one's done() may be what calls this.
 	 */
 	void (*close)(struct block_backend *bb);
 };

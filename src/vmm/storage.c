@@ -81,28 +81,26 @@ struct block_backend *storage_open_medium(struct loop *loop, const char *path,
 	const struct block_file_options options = {
 		.path = path, .read_only = true, .direct = direct,
 	};
-	struct block_backend *bb = NULL;
-	g_autofree char *what = NULL, *advice = NULL;
+	g_autofree char *what = g_strdup_printf("%s cannot be in a DVD drive",
+						path);
+	g_autofree char *as_disk = g_strdup_printf(
+		"is it all there? Compare its size and sha256sum with its "
+		"maker's\nor let it be a disk: --disk %s,format=raw", path);
+	struct block_backend *bb;
 
-	/* They can only be closed with the machine. */
+	/* A connection cannot end while the loop turns; a disc can leave. */
 	if (nbd_is_uri(path)) {
-		user_error_set(error, EX_USAGE, "cdrom.uri",
-			       "a server's disk cannot be in a DVD drive",
-			       "a drive takes images and devices",
-			       "let it be a disk: --disk URI,ro=on");
+		user_error_set(error, EX_USAGE, "cdrom.nbd", what,
+			       "discs are files or devices of the host",
+			       "let it be a disk: --disk");
 		return NULL;
 	}
-	bb = block_open(loop, &options, true, error);
+	bb = block_file_open(loop, &options, error);
 	if (!bb || scsi_dvd_takes(bb))
 		return bb;
-	what = g_strdup_printf("%s cannot be in a DVD drive", path);
-	advice = g_strdup_printf("is it all there? Compare its size and "
-				 "sha256sum with its maker's\n"
-				 "or let it be a disk: --disk %s,format=raw",
-				 path);
 	user_error_set(error, EX_DATAERR, "cdrom.size", what,
 		       "it has not whole blocks of 2048 bytes, as discs have",
-		       advice);
+		       as_disk);
 	block_close(bb);
 	return NULL;
 }

@@ -183,10 +183,10 @@ def disk_cases(b):
     yield 'cdrom-short', [*drive, b / 'short.iso'], DATAERR, 'cdrom.size', \
         'sha256sum'
     yield 'cdrom-is-no-iso', [*drive, b / 'no-iso'], 0, '', ''
-    yield 'cdrom-of-a-server', [*drive, 'nbd://127.0.0.1:1/x'], USAGE, \
-        'cdrom.uri', '--disk'
     yield 'cdrom-missing', [*drive, b / 'none'], NOINPUT, 'disk.missing', ''
     yield 'cdrom-of-no-name', [*drive, ''], USAGE, 'usage', 'FILE|none'
+    yield 'cdrom-on-nbd', [*drive, 'nbd://localhost/'], USAGE, 'cdrom.nbd', \
+        '--disk'
     yield 'cdrom-written', [*drive, f'{b / "no-iso"},ro=off'], NOINPUT, \
         'disk.missing', 'ro=off'
     yield 'disk-is-a-bad-vhd', [*words, b / 'bad.vhd'], DATAERR, \
