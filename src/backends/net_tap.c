@@ -28,6 +28,7 @@ struct net_tap {
 	struct net_backend nb;
 	struct loop_poll poll;
 	unsigned waiting;	/* POLLIN, POLLOUT: who could not go on */
+	unsigned offloads;	/* NET_OFFLOAD_* that recv() may use */
 	int fd;
 };
 
@@ -125,6 +126,30 @@ static ssize_t tap_read(struct net_tap *t, struct net_frame *f)
 	return n < 0 ? -errno : n - (ssize_t)sizeof(f->hdr);
 }
 
+/*
+ * Whether the user may rely on the header.  What the host had queued before
+ * set_offloads() still leaves what is not allowed any more.
+ */
+static bool header_is_good(const struct net_tap *t, const struct net_frame *f)
+{
+	static const unsigned needed[] = {
+		[VIRTIO_NET_HDR_GSO_TCPV4] = NET_OFFLOAD_TSO4,
+		[VIRTIO_NET_HDR_GSO_TCPV6] = NET_OFFLOAD_TSO6,
+		[VIRTIO_NET_HDR_GSO_UDP_L4] = NET_OFFLOAD_USO,
+	};
+	const struct virtio_net_hdr *h = &f->hdr;
+	bool csum = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+
+	if (csum && (!(t->offloads & NET_OFFLOAD_CSUM) ||
+		     (size_t)h->csum_start + h->csum_offset + 2 > f->len))
+		return false;
+	if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return true;
+	return csum && h->gso_size && h->hdr_len <= f->len &&
+	       h->gso_type < G_N_ELEMENTS(needed) &&
+	       t->offloads & needed[h->gso_type];
+}
+
 static size_t room_of(const struct net_frame *f)
 {
 	size_t room = 0;
@@ -140,14 +165,14 @@ static int tap_recv(struct net_backend *nb, struct net_frame *f)
 	size_t room = room_of(f);
 	ssize_t n;
 
-	while ((n = tap_read(t, f)) > (ssize_t)room)
+	while ((n = tap_read(t, f)) > 0) {
+		f->len = (size_t)n;
+		if (f->len <= room && header_is_good(t, f))
+			return 1;
 		nb->dropped++;
-	if (n <= 0) {
-		tap_wait(t, POLLIN);
-		return 0;
 	}
-	f->len = (size_t)n;
-	return 1;
+	tap_wait(t, POLLIN);
+	return 0;
 }
 
 static int set_offloads(int fd, unsigned offloads)
@@ -168,8 +193,11 @@ static int set_offloads(int fd, unsigned offloads)
 /* The kernel then does itself what is not allowed to be left. */
 static void tap_set_offloads(struct net_backend *nb, unsigned offloads)
 {
+	struct net_tap *t = tap_of(nb);
+
+	t->offloads = offloads & nb->offloads;
 	/* Fails for a device that was deleted only. */
-	set_offloads(tap_of(nb)->fd, offloads & nb->offloads);
+	set_offloads(t->fd, t->offloads);
 }
 
 static void tap_close(struct net_backend *nb)
@@ -326,13 +354,13 @@ static unsigned find_offloads(int fd)
 	return all;
 }
 
-static struct net_backend *tap_new(struct loop *loop, const char *name, int fd)
+struct net_backend *net_tap_new(struct loop *loop, int fd, uint32_t mtu)
 {
 	struct net_tap *t = g_new0(struct net_tap, 1);
 
 	t->nb.ops = &tap_ops;
 	t->nb.offloads = find_offloads(fd);
-	t->nb.mtu_max = read_mtu(name);
+	t->nb.mtu_max = mtu;
 	t->nb.speed = SPEED;
 	t->nb.link_up = true;
 	t->fd = fd;
@@ -362,7 +390,8 @@ bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
 		}
 		if (!has_several_queues(fd))
 			queues = 1;
-		cable->queue[cable->count++] = tap_new(loop, name, fd);
+		cable->queue[cable->count++] =
+			net_tap_new(loop, fd, read_mtu(name));
 	} while (cable->count < queues);
 	return true;
 }

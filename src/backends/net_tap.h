@@ -3,9 +3,9 @@
  * net_tap - a tap device of the host.
  *
  * Frames go between the caller's memory and the host's network with one copy,
- * the kernel's, and one system call each.  Offloads pass through: the host
- * sees a guest's super-frames as its own.  The host answers a flow on the queue
- * that it was last heard on.
+ * the kernel's, and one system call each; io_uring, many at once, would take
+ * the kernel as long.  Offloads pass through: the host sees a guest's super-
+ * frames as its own.  It answers a flow on the queue that it last came on.
  */
 #ifndef BACKENDS_NET_TAP_H
 #define BACKENDS_NET_TAP_H
@@ -22,5 +22,8 @@
  */
 bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
 		  struct net_cable *cable, GError **error);
+
+/* A queue that is open as @fd, which passes, of a device with that @mtu. */
+struct net_backend *net_tap_new(struct loop *loop, int fd, uint32_t mtu);
 
 #endif

@@ -4,6 +4,7 @@
 const uint8_t netvsc_mac[6] = { 0x02, 1, 2, 3, 4, 5 };
 
 #define FILTER_ALL	0x2f
+#define OID_OFFLOAD	0xfc01020c
 
 struct netvsc *netvsc_new(unsigned queues)
 {
@@ -12,23 +13,34 @@ struct netvsc *netvsc_new(unsigned queues)
 
 struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines)
 {
-	struct netvsc *c = g_new0(struct netvsc, 1);
+	struct net_mem *line[NETVSC_QUEUES] = { NULL };
 	struct net_cable cable = { .count = lines };
+	struct netvsc *c;
+
+	for (unsigned i = 0; i < lines; i++) {
+		line[i] = net_mem_new();
+		cable.queue[i] = &line[i]->net;
+	}
+	c = netvsc_new_on(loop_new(NULL), queues, &cable);
+	memcpy(c->line, line, sizeof(line));
+	c->cable = line[0];
+	return c;
+}
+
+struct netvsc *netvsc_new_on(struct loop *loop, unsigned queues,
+			     const struct net_cable *cable)
+{
+	struct netvsc *c = g_new0(struct netvsc, 1);
 	struct netvsp_options options = {
 		.instance = GUID(1, 2, 3, 4, 5), .max_queues = queues,
 	};
 
 	memcpy(options.mac, netvsc_mac, sizeof(options.mac));
-	c->loop = loop_new(NULL);
+	c->loop = loop;
 	c->ram = g_malloc0(NETVSC_RAM);
 	c->region = (struct gmem_region){ 0, NETVSC_RAM, c->ram };
 	c->gm = (struct gmem){ &c->region, 1 };
-	for (unsigned i = 0; i < lines; i++) {
-		c->line[i] = net_mem_new();
-		cable.queue[i] = &c->line[i]->net;
-	}
-	c->cable = c->line[0];
-	c->nv = netvsp_new(c->loop, &c->gm, &options, &cable);
+	c->nv = netvsp_new(c->loop, &c->gm, &options, cable);
 	c->ch[0] = fake_open(netvsp_device(c->nv), 0);
 	fake_lend(c->ch[0], NETVSC_RECV_GPADL, c->ram + NETVSC_RECV_GPA,
 		  NETVSC_RECV_PAGES);
@@ -304,6 +316,19 @@ uint32_t netvsc_set(struct netvsc *c, uint32_t oid, const void *in, size_t len)
 	g_assert_cmpuint(s.req_id, ==, c->request_id);
 	g_byte_array_unref(b);
 	return s.status;
+}
+
+uint32_t netvsc_set_rsc(struct netvsc *c, bool on)
+{
+	const uint8_t s = on ? NDIS_OFFLOAD_ON : NDIS_OFFLOAD_OFF;
+	const struct ndis_offload_parameters p = {
+		.header = { NDIS_OBJECT_TYPE_DEFAULT, 3, sizeof(p) },
+		.rsc_ip4 = s, .rsc_ip6 = s,
+	};
+	uint32_t status = netvsc_set(c, OID_OFFLOAD, &p, sizeof(p));
+
+	g_free(fake_transfer(c->ch[0]));	/* the indication */
+	return status;
 }
 
 static void read_ppi(struct netvsc_frame *f, const struct ppi *p)

@@ -44,6 +44,9 @@ struct netvsc {
 /* The primary channel is open; nothing else has happened.  One line. */
 struct netvsc *netvsc_new(unsigned queues);
 struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines);
+/* On @loop, which passes; @cable is borrowed, and there are no lines. */
+struct netvsc *netvsc_new_on(struct loop *loop, unsigned queues,
+			     const struct net_cable *cable);
 void netvsc_free(struct netvsc *c);
 
 /* NVSP: send @m and keep the answer; 0 if there was none. */
@@ -74,6 +77,8 @@ GByteArray *netvsc_control(struct netvsc *c, uint32_t type, const void *body,
 uint32_t netvsc_query(struct netvsc *c, uint32_t oid, const void *in,
 		      size_t in_len, GByteArray *out);
 uint32_t netvsc_set(struct netvsc *c, uint32_t oid, const void *in, size_t len);
+/* Whether frames of many segments may come as such (RSC). */
+uint32_t netvsc_set_rsc(struct netvsc *c, bool on);
 
 /* A received frame, or a part of one. */
 struct netvsc_frame {

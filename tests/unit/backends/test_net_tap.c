@@ -279,6 +279,55 @@ static void a_frame_without_room_is_dropped_and_counted(void **state)
 	assert_int_equal(r->nb->dropped, 1);
 }
 
+/* A socket in the place of a device says what the kernel would not. */
+static void headers_that_are_not_true_are_dropped_and_counted(void **state)
+{
+	enum { CSUM = VIRTIO_NET_HDR_F_NEEDS_CSUM, TCP4 = 1, TCP6 = 4 };
+	static const struct {
+		struct virtio_net_hdr hdr;
+		bool good;
+	} cases[] = {
+		{ { CSUM, 0, 0, 0, 34, 16 }, true },
+		{ { CSUM, 0, 0, 0, 82, 16 }, true },
+		{ { CSUM, 0, 0, 0, 83, 16 }, false },
+		{ { CSUM, 0, 0, 0, 34, 65 }, false },
+		{ { CSUM, 0, 0, 0, 65535, 65535 }, false },
+		{ { 0, 0, 0, 0, 65535, 65535 }, true },
+		{ { CSUM, TCP4, 100, 1, 34, 16 }, true },
+		{ { CSUM, TCP4, 101, 1, 34, 16 }, false },
+		{ { CSUM, TCP4, 54, 0, 34, 16 }, false },
+		{ { 0, TCP4, 54, 1, 34, 16 }, false },
+		{ { CSUM, TCP6, 54, 1, 34, 16 }, false },	/* not allowed */
+		{ { CSUM, 3, 54, 1, 34, 16 }, false },		/* UFO */
+		{ { CSUM, TCP4 | 0x80, 54, 1, 34, 16 }, false },
+		{ { CSUM, 255, 54, 1, 34, 16 }, false },
+	};
+	uint8_t bytes[100] = { 0 }, got[2048];
+	struct rig r = { .loop = loop_new(NULL) };
+	struct net_frame f;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
+				    pair), 0);
+	r.host = pair[1];
+	r.nb = net_tap_new(r.loop, pair[0], 1500);
+	net_set_offloads(r.nb, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		uint64_t dropped = r.nb->dropped;
+
+		host_sends(&r, &cases[i].hdr, bytes, sizeof(bytes));
+		assert_int_equal(receives(&r, &f, got, sizeof(got)),
+				 cases[i].good);
+		assert_int_equal(r.nb->dropped - dropped, !cases[i].good);
+	}
+	net_set_offloads(r.nb, 0);
+	host_sends(&r, &cases[0].hdr, bytes, sizeof(bytes));
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
+	loop_free(r.loop);
+	net_close(r.nb);
+	close(pair[1]);
+}
+
 static const uint8_t payload[8192];
 
 static size_t super_frame(uint8_t *bytes, struct virtio_net_hdr *hdr)
@@ -624,6 +673,8 @@ int main(void)
 		TEST(a_device_that_is_deleted_is_a_link_that_is_down),
 		TEST(a_sender_notices_that_the_device_was_deleted),
 		TEST(what_another_uses_is_refused),
+		cmocka_unit_test(
+			headers_that_are_not_true_are_dropped_and_counted),
 		cmocka_unit_test(the_mtu_is_the_devices),
 		cmocka_unit_test(an_only_queue_may_be_one_of_many),
 		cmocka_unit_test(a_device_of_one_queue_has_no_second),

@@ -1460,15 +1460,7 @@ static void frames_are_counted_by_who_they_are_for(void **state)
 
 static void set_rsc(struct netvsc *c, bool on)
 {
-	const uint8_t s = on ? NDIS_OFFLOAD_ON : NDIS_OFFLOAD_OFF;
-	const struct ndis_offload_parameters p = {
-		.header = { NDIS_OBJECT_TYPE_DEFAULT, 3, sizeof(p) },
-		.rsc_ip4 = s, .rsc_ip6 = s,
-	};
-
-	assert_int_equal(netvsc_set(c, OID_OFFLOAD, &p, sizeof(p)),
-			 RNDIS_STATUS_SUCCESS);
-	g_free(fake_transfer(c->ch[0]));
+	assert_int_equal(netvsc_set_rsc(c, on), RNDIS_STATUS_SUCCESS);
 }
 
 static void a_large_frame_comes_in_parts_of_one_packet(void **state)
