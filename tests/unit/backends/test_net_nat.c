@@ -211,14 +211,19 @@ static void send_tcp(unsigned sport, unsigned dport, uint32_t seq,
 	send_out();
 }
 
-static void send_dhcp(uint8_t kind)
+static void send_dhcp_of(const uint8_t mac[6], uint8_t kind)
 {
 	uint8_t dhcp[300] = { 1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78 };
 	const uint8_t options[] = { 99, 130, 83, 99, 53, 1, kind, 255 };
 
-	memcpy(dhcp + 28, guest_mac, 6);
+	memcpy(dhcp + 28, mac, 6);
 	memcpy(dhcp + 236, options, sizeof(options));
 	send_udp("0.0.0.0", "255.255.255.255", 68, 67, dhcp, sizeof(dhcp));
+}
+
+static void send_dhcp(uint8_t kind)
+{
+	send_dhcp_of(guest_mac, kind);
 }
 
 /*
@@ -321,11 +326,19 @@ static void assert_lease(bool router)
 	assert_int_equal(has_router(), router);
 }
 
-static void a_lease_is_the_same_each_time(void **state)
+static void an_address_has_the_same_lease_each_time(void **state)
 {
+	static const uint8_t other[6] = { 2, 0, 0, 0, 0, 2 };
+
 	assert_lease(true);
 	send_dhcp(3);
 	assert_true(comes(is_udp, PATIENCE_MS));
+	net_forget(nb);
+	for (unsigned i = 0; i < 2; i++) {
+		send_dhcp_of(other, i ? 3 : 1);
+		assert_true(comes(is_udp, PATIENCE_MS));
+		assert_int_equal(get32(l4() + 8 + 16), 0x0a000210);
+	}
 	net_forget(nb);
 	assert_lease(true);
 }
@@ -754,7 +767,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NAT_TEST(the_gateway_answers_arp, plain),
-		NAT_TEST(a_lease_is_the_same_each_time, plain),
+		NAT_TEST(an_address_has_the_same_lease_each_time, plain),
 		NAT_TEST(datagrams_go_to_this_host_and_back, plain),
 		NAT_TEST(a_large_segment_passes_in_one_piece, plain),
 		NAT_TEST(an_idle_guest_lets_the_host_sleep, forwarding),
