@@ -33,7 +33,8 @@ struct step {
 	uint8_t data[24];
 };
 
-static char folder[] = "/tmp/fuzz-reservations-XXXXXX";
+/* In memory, where it costs nothing to make a state stable. */
+static char folder[] = "/dev/shm/fuzz-reservations-XXXXXX";
 static char *disk, *file;
 
 static void remove_folder(void)
