@@ -51,6 +51,12 @@ struct block_backend_ops {
 	 */
 	int (*perform)(struct block_backend *bb, struct block_request *rq);
 	/*
+	 * Look how large it has become, and let @size be that.  -errno: it is
+	 * not what a disk can be, or not known, and @size as before.  NULL: it
+	 * keeps its size.
+	 */
+	int (*measure)(struct block_backend *bb);
+	/*
 	 * Whoever made the requests under way has no time for them: let those
 	 * that wait here by a rule of ours go on.  None is done() from inside.
 	 * NULL: none ever waits.

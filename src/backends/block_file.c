@@ -327,6 +327,23 @@ static uint64_t file_next_data(struct block_backend *bb, uint64_t at)
 	return MIN((uint64_t)data & ~(uint64_t)(bb->block_size - 1), bb->size);
 }
 
+static int file_measure(struct block_backend *bb)
+{
+	struct block_file *f = container_of(bb, struct block_file, bb);
+	uint64_t size = 0;
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0 ||
+	    (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &size) < 0))
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		size = (uint64_t)st.st_size;
+	if (!size || size % bb->block_size)
+		return -EINVAL;
+	bb->size = size;
+	return 0;
+}
+
 static void file_close(struct block_backend *bb)
 {
 	struct block_file *f = container_of(bb, struct block_file, bb);
@@ -341,6 +358,7 @@ static const struct block_backend_ops file_ops = {
 	.submit = file_submit,
 	.perform = file_perform,
 	.next_data = file_next_data,
+	.measure = file_measure,
 	.close = file_close,
 };
 

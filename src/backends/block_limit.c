@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
 #include "backends/block_limit.h"
 #include "core/util.h"
 
@@ -112,6 +114,17 @@ static void limit_hurry(struct block_backend *bb)
 	block_hurry(l->below);
 }
 
+static int limit_measure(struct block_backend *bb)
+{
+	struct block_limit *l = container_of(bb, struct block_limit, bb);
+	int ret = -EOPNOTSUPP;
+
+	if (l->below->ops->measure)
+		ret = l->below->ops->measure(l->below);
+	bb->size = l->below->size;
+	return ret;
+}
+
 static void limit_close(struct block_backend *bb)
 {
 	struct block_limit *l = container_of(bb, struct block_limit, bb);
@@ -124,6 +137,7 @@ static void limit_close(struct block_backend *bb)
 static const struct block_backend_ops limit_ops = {
 	.name = "limit",
 	.submit = limit_submit,
+	.measure = limit_measure,
 	.hurry = limit_hurry,
 	.close = limit_close,
 };

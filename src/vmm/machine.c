@@ -428,6 +428,11 @@ bool machine_is_paused(const struct machine *m)
 	return m->vcpus.paused;
 }
 
+struct storage *machine_storage(struct machine *m)
+{
+	return &m->storage;
+}
+
 void machine_reset(struct machine *m)
 {
 	raise_event(m, EVENT_RESET, NULL);
@@ -472,7 +477,8 @@ static bool open_host(struct machine *m, GError **error)
 	       kvm_open(&m->kvm, "/dev/kvm", error) &&
 	       memory_init(&m->memory, o->memory, hv_overlay_pages(o->cpus),
 			   error) &&
-	       storage_open(&m->storage, o, &m->memory.gmem, error) &&
+	       storage_open(&m->storage, o, &m->memory.gmem, m->loop,
+			    error) &&
 	       network_open(&m->network, o, &m->memory.gmem, error);
 }
 
@@ -535,7 +541,8 @@ static void make_bus(struct machine *m)
 				   vmbus_message_port(m->bus, ids[i]));
 	hv_connect_event(m->hv, VMBUS_EVENT_CONNECTION_ID,
 			 vmbus_shared_event_port(m->bus));
-	storage_offer(&m->storage, m->bus);
+	if (profile_has_vmbus(&m->profile))
+		storage_offer(&m->storage, m->bus);
 	network_offer(&m->network, m->bus);
 }
 

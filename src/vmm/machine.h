@@ -22,6 +22,7 @@
 
 struct machine;
 struct network;
+struct storage;
 
 /* Open and check everything that @o names (borrowed); nothing runs yet. */
 struct machine *machine_new(const struct options *o, GError **error);
@@ -48,6 +49,8 @@ void machine_reset(struct machine *m);
 void machine_power_off(struct machine *m);
 /* Its NICs, which may come and go. */
 struct network *machine_network(struct machine *m);
+/* Its disks, likewise. */
+struct storage *machine_storage(struct machine *m);
 /* As storage_change_disc(); the loop of @asked is set here. */
 void machine_change_disc(struct machine *m, const struct disc_change *asked);
 

@@ -2,6 +2,7 @@
 #include "vmm/machine.h"
 #include "vmm/machine_methods.h"
 #include "vmm/network.h"
+#include "vmm/storage.h"
 
 static void get_state(void *host, struct control_call *call)
 {
@@ -32,6 +33,82 @@ static void power_off(void *host, struct control_call *call)
 {
 	machine_power_off(host);
 	control_return(call, NULL);
+}
+
+static void disk_added(const struct storage_result *r, void *call)
+{
+	if (r->error)
+		control_fail(call, r->error);
+	else
+		control_return(call, g_variant_new("(uu)", r->controller,
+						   r->lun));
+}
+
+static void add_disk(void *host, struct control_call *call)
+{
+	const struct storage_reply reply = { disk_added, call };
+	struct disk_options *d;
+	GError *error = NULL;
+	const char *text;
+
+	g_variant_get(control_args(call), "(&s)", &text);
+	d = disk_options_parse(text, &error);
+	if (d)
+		storage_add(machine_storage(host), d, &reply);
+	else
+		control_fail(call, error);
+}
+
+static void disk_removed(const struct storage_result *r, void *call)
+{
+	if (r->error)
+		control_fail(call, r->error);
+	else
+		control_return(call, NULL);
+}
+
+static void remove_disk(void *host, struct control_call *call)
+{
+	const struct storage_reply reply = { disk_removed, call };
+	unsigned controller, lun;
+
+	g_variant_get(control_args(call), "(uu)", &controller, &lun);
+	storage_remove(machine_storage(host), controller, lun, &reply);
+}
+
+static void disk_resized(const struct storage_result *r, void *call)
+{
+	if (r->error)
+		control_fail(call, r->error);
+	else
+		control_return(call, g_variant_new("(t)", r->size));
+}
+
+static void resize_disk(void *host, struct control_call *call)
+{
+	const struct storage_reply reply = { disk_resized, call };
+	unsigned controller, lun;
+
+	g_variant_get(control_args(call), "(uu)", &controller, &lun);
+	storage_resize(machine_storage(host), controller, lun, &reply);
+}
+
+/* File names are bytes; what is no UTF-8 comes as U+FFFD. */
+static void list_disk(unsigned controller, unsigned lun, const char *file,
+		      void *list)
+{
+	g_autofree char *name = g_utf8_make_valid(file, -1);
+
+	g_variant_builder_add(list, "(uus)", controller, lun, name);
+}
+
+static void list_disks(void *host, struct control_call *call)
+{
+	GVariantBuilder list;
+
+	g_variant_builder_init(&list, G_VARIANT_TYPE("a(uus)"));
+	storage_list(machine_storage(host), list_disk, &list);
+	control_return(call, g_variant_new("(a(uus))", &list));
 }
 
 static void add_nic(void *host, struct control_call *call)
@@ -106,14 +183,18 @@ static void eject_medium(void *host, struct control_call *call)
 }
 
 const struct control_method machine_methods[] = {
+	{ "AddDisk", "disk:s", "controller:u lun:u", add_disk },
 	{ "AddNic", "net:s", "nic:u", add_nic },
 	{ "EjectMedium", "controller:u lun:u force:b", "", eject_medium },
 	{ "GetState", "", "state:s", get_state },
 	{ "InsertMedium", "controller:u lun:u file:s", "", insert_medium },
+	{ "ListDisks", "", "disks:a(uus)", list_disks },
 	{ "Pause", "", "", pause_machine },
 	{ "PowerOff", "", "", power_off },
+	{ "RemoveDisk", "controller:u lun:u", "", remove_disk },
 	{ "RemoveNic", "nic:u", "", remove_nic },
 	{ "Reset", "", "", reset },
+	{ "ResizeDisk", "controller:u lun:u", "size:t", resize_disk },
 	{ "Resume", "", "", resume },
 	{ "SetLink", "nic:u up:b", "", set_link },
 	{ 0 },

@@ -20,7 +20,6 @@
 #define MEMORY_MAX	(UINT64_C(1) << 40)
 #define CPUS_DEFAULT	4u
 #define BPS_MIN		(64 * 1024u)
-#define DISK_AUTO	UINT_MAX	/* controller and LUN not given */
 #define RECONNECT_MAX	3600u	/* seconds */
 
 bool usage(GError **error, const char *what, const char *why,
@@ -367,9 +366,10 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 	return parse_count(value, STORVSP_LUN_MAX - 1, &d->lun);
 }
 
-static void disk_free(void *p)
+void disk_options_free(struct disk_options *d)
 {
-	struct disk_options *d = p;
+	if (!d)
+		return;
 
 	g_free(d->file);
 	g_free(d->serial);
@@ -377,26 +377,25 @@ static void disk_free(void *p)
 	g_free(d);
 }
 
-/* Add a disk by @k; NULL with @error if that cannot be. */
-static struct disk_options *add_disk(struct options *o, const struct keyed *k,
-				     const char *value, GError **error)
+static struct disk_options *parse_disk(const struct keyed *k,
+				       const char *value, GError **error)
 {
 	struct disk_options *d = g_new0(struct disk_options, 1);
 
-	g_ptr_array_add(o->disks, d);
 	d->direct = true;
 	d->reconnect = BLOCK_NBD_RECONNECT;
 	d->controller = d->lun = DISK_AUTO;
 	d->file = keyed_parse(k, value, d, error);
-	if (!d->file)
-		return NULL;
-	if (*d->file)
+	if (d->file && *d->file)
 		return d;
-	bad_value(error, k->option, value, "it names no file", k->advice);
+	if (d->file)
+		bad_value(error, k->option, value, "it names no file",
+			  k->advice);
+	disk_options_free(d);
 	return NULL;
 }
 
-static bool set_disk(struct options *o, const char *value, GError **error)
+struct disk_options *disk_options_parse(const char *value, GError **error)
 {
 	static const char *const keys[] = { "ro", "format", "direct",
 					    "ephemeral", "shared", "iops",
@@ -411,13 +410,25 @@ static bool set_disk(struct options *o, const char *value, GError **error)
 			  "controller=0-3 lun=0-63 "
 			  "reconnect=SECONDS backing=on|off",
 	};
-	const struct disk_options *d = add_disk(o, &keyed, value, error);
+	struct disk_options *d = parse_disk(&keyed, value, error);
 
-	if (d && d->shared && (d->read_only || d->ephemeral || !d->direct))
-		return bad_value(error, "disk", value, "all who share a disk "
-				 "write it, past the cache of the host",
-				 "leave ro=, ephemeral= and direct= out");
-	return d != NULL;
+	if (!d || !d->shared ||
+	    (!d->read_only && !d->ephemeral && d->direct))
+		return d;
+	bad_value(error, "disk", value,
+		  "all who share a disk write it, past the cache of the host",
+		  "leave ro=, ephemeral= and direct= out");
+	disk_options_free(d);
+	return NULL;
+}
+
+static bool set_disk(struct options *o, const char *value, GError **error)
+{
+	struct disk_options *d = disk_options_parse(value, error);
+
+	if (d)
+		g_ptr_array_add(o->disks, d);
+	return d;
 }
 
 static bool set_cdrom(struct options *o, const char *value, GError **error)
@@ -427,10 +438,11 @@ static bool set_cdrom(struct options *o, const char *value, GError **error)
 		.option = "cdrom", .keys = keys, .set = set_disk_key,
 		.advice = "--cdrom FILE|none[,controller=0-3][,lun=0-63]",
 	};
-	struct disk_options *d = add_disk(o, &keyed, value, error);
+	struct disk_options *d = parse_disk(&keyed, value, error);
 
 	if (!d)
 		return false;
+	g_ptr_array_add(o->disks, d);
 	d->cdrom = true;
 	if (!strcmp(d->file, "none"))
 		g_clear_pointer(&d->file, g_free);
@@ -790,7 +802,8 @@ static void set_defaults(struct options *o)
 {
 	o->append = g_strdup("");
 	o->console = g_strdup("stdio");
-	o->disks = g_ptr_array_new_with_free_func(disk_free);
+	o->disks = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)disk_options_free);
 	o->nics = g_ptr_array_new_with_free_func(nic_options_free);
 	o->forwards = g_array_new(FALSE, FALSE, sizeof(struct net_forward));
 	o->cpus = MIN(g_get_num_processors(), CPUS_DEFAULT);

@@ -6,6 +6,7 @@
 #define VMM_OPTIONS_H
 
 #include <glib.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +31,8 @@ enum on_crash { ON_CRASH_FAIL, ON_CRASH_RESET };
 /* Parts of the hypervisor interface with an option of their own. */
 enum hv_part { HV_PART_TIMERS, HV_PART_IDLE, HV_PART_APIC, HV_PARTS };
 enum hv_switch { HV_AS_PROFILE, HV_ON, HV_OFF };
+
+#define DISK_AUTO	UINT_MAX	/* controller or LUN not given */
 
 struct disk_options {
 	char *file;		/* NULL: a drive without a medium */
@@ -102,6 +105,10 @@ struct options {
 struct options *options_parse(int argc, char **argv, GError **error);
 void options_free(struct options *o);
 AUTOPTR_DEFINE(options, options_free)
+
+/* What follows --disk; @controller and @lun may be DISK_AUTO. */
+struct disk_options *disk_options_parse(const char *value, GError **error);
+void disk_options_free(struct disk_options *d);
 
 /* "64G": a number with K, M, G or T behind it, or none of them. */
 bool options_parse_size(const char *text, uint64_t *bytes);

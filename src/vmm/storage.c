@@ -5,6 +5,7 @@
 #include "backends/block_limit.h"
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
+#include "backends/image_kind.h"
 #include "backends/nbd_connect.h"
 #include "core/error.h"
 #include "vmm/storage_internal.h"
@@ -112,9 +113,9 @@ static bool is_dvd(const struct disk_options *d)
 	       (!d->raw && !d->shared && block_is_iso(d->file));
 }
 
-static struct scsi_lun *open_lun(struct loop *loop,
-				 const struct disk_options *d, bool ephemeral,
-				 GError **error)
+struct scsi_lun *storage_open_lun(struct loop *loop,
+				  const struct disk_options *d, bool ephemeral,
+				  GError **error)
 {
 	const struct scsi_identity id = identity_of(d);
 	bool dvd = is_dvd(d);
@@ -145,47 +146,80 @@ static bool share(struct loop *loop, const struct disk_options *d,
 	return r != NULL;
 }
 
-static bool open_disk(struct controller *c, const struct disk_options *d,
-		      bool ephemeral, GError **error)
+const char *storage_stays(const struct storage *s,
+			  const struct disk_options *d)
 {
+	bool names_files;
+
+	if (!d->file)
+		return NULL;
+	if (nbd_is_uri(d->file))
+		return "an NBD server's export is connected as long as the "
+		       "machine runs";
+	if (d->shared && !s->options->ephemeral)
+		return "machines that share a disk do so as long as they run";
+	if (!d->raw && !d->cdrom && image_kind_of_file(d->file, &names_files))
+		return "its format is read by a process that runs as long as "
+		       "the machine";
+	return NULL;
+}
+
+void storage_take_place(struct storage *s, const struct disk_options *d,
+			const char *stays)
+{
+	struct place *p = &s->controller[d->controller].place[d->lun];
+
+	p->file = g_strdup(d->file ?: "");
+	p->stays = stays;
+}
+
+static bool open_disk(struct storage *s, const struct disk_options *d,
+		      GError **error)
+{
+	bool ephemeral = s->options->ephemeral || d->ephemeral;
+	struct controller *c = &s->controller[d->controller];
 	struct loop *loop = iothread_loop(c->io);
-	struct scsi_lun *lun = open_lun(loop, d, ephemeral, error);
+	struct scsi_lun *lun = storage_open_lun(loop, d, ephemeral, error);
 
 	if (!lun)
 		return false;
+	storage_take_place(s, d, storage_stays(s, d));
 	/* options_parse() has kept places apart and in range. */
 	if (storvsp_attach(c->sv, d->lun, lun))
 		g_assert_not_reached();
 	return !d->shared || ephemeral || share(loop, d, lun, error);
 }
 
-static bool open_controller(struct controller *c, unsigned number,
-			    unsigned cpus, const struct gmem *gm,
-			    GError **error)
+bool storage_open_controller(struct storage *s, unsigned number,
+			     GError **error)
 {
 	const struct guid instance = instance_of(number);
+	struct controller *c = &s->controller[number];
 
 	c->io = iothread_new(error);
 	if (!c->io)
 		return false;
-	c->sv = storvsp_new(iothread_loop(c->io), gm, &instance,
-			    subchannels_for(cpus));
+	c->sv = storvsp_new(iothread_loop(c->io), s->gm, &instance,
+			    subchannels_for(s->options->cpus));
 	return true;
 }
 
 bool storage_open(struct storage *s, const struct options *o,
-		  const struct gmem *gm, GError **error)
+		  const struct gmem *gm, struct loop *main_loop,
+		  GError **error)
 {
+	*s = (struct storage){
+		.options = o, .gm = gm, .main_loop = main_loop,
+	};
 	s->controller = g_new0(struct controller, CONTROLLER_MAX);
 	s->changes = g_ptr_array_new_with_free_func(storage_disc_free);
 	for (unsigned i = 0; i < o->disks->len; i++) {
 		const struct disk_options *d = o->disks->pdata[i];
-		struct controller *c = &s->controller[d->controller];
 
-		if (!c->sv && !open_controller(c, d->controller, o->cpus, gm,
-					       error))
+		if (!s->controller[d->controller].sv &&
+		    !storage_open_controller(s, d->controller, error))
 			return false;
-		if (!open_disk(c, d, o->ephemeral || d->ephemeral, error))
+		if (!open_disk(s, d, error))
 			return false;
 	}
 	return true;
@@ -193,10 +227,15 @@ bool storage_open(struct storage *s, const struct options *o,
 
 void storage_offer(struct storage *s, struct vmbus *bus)
 {
-	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
-		if (s->controller[i].sv)
-			vmbus_offer(bus,
-				    storvsp_device(s->controller[i].sv));
+	s->bus = bus;
+	for (unsigned i = 0; i < CONTROLLER_MAX; i++) {
+		struct controller *c = &s->controller[i];
+
+		if (!c->sv)
+			continue;
+		vmbus_offer(bus, storvsp_device(c->sv));
+		c->offered = true;
+	}
 }
 
 bool storage_start(struct storage *s, GError **error)
@@ -213,15 +252,20 @@ void storage_close(struct storage *s)
 	if (!s->controller)
 		return;
 
+	/* Loops go last, but run no more when their users go. */
+	iothread_stop(s->files);
+	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
+		iothread_stop(s->controller[i].io);
+	storage_drop_moves(s);
 	for (unsigned i = 0; i < CONTROLLER_MAX; i++) {
 		struct controller *c = &s->controller[i];
 
-		/* The loop goes last, but runs no more when its users go. */
-		iothread_stop(c->io);
-		if (c->sv)
-			storvsp_free(c->sv);
+		storvsp_free(c->sv);
 		iothread_free(c->io);
+		for (unsigned lun = 0; lun < STORVSP_LUN_MAX; lun++)
+			g_free(c->place[lun].file);
 	}
+	iothread_free(s->files);
 	g_clear_pointer(&s->controller, g_free);
 	g_clear_pointer(&s->changes, g_ptr_array_unref);
 }

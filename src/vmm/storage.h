@@ -2,9 +2,9 @@
 /*
  * storage - the machine's SCSI controllers and the disks on them.
  *
- * Each controller that has disks gets an I/O thread.  The order of what the
- * guest is offered follows the controllers' numbers, and their identity is
- * stable from run to run.
+ * Each controller that has, or once had, disks has an I/O thread.  The order of
+ * what the guest is offered first follows the controllers' numbers, and their
+ * identity is stable from run to run.
  */
 #ifndef VMM_STORAGE_H
 #define VMM_STORAGE_H
@@ -18,6 +18,12 @@
 struct storage {
 	struct controller *controller;	/* CONTROLLER_MAX of them */
 	GPtrArray *changes;		/* of discs, under way */
+	const struct options *options;
+	const struct gmem *gm;
+	struct loop *main_loop;
+	struct vmbus *bus;		/* NULL: the guest has none */
+	struct iothread *files;		/* opens and closes; NULL: not yet */
+	GQueue moves;			/* of disks, under way */
 };
 
 struct disc_change {
@@ -29,9 +35,10 @@ struct disc_change {
 	void *arg;
 };
 
-/* Open all disks of @o.  @gm is borrowed. */
+/* Open all disks of @o, which is borrowed, as are @gm and @main_loop. */
 bool storage_open(struct storage *s, const struct options *o,
-		  const struct gmem *gm, GError **error);
+		  const struct gmem *gm, struct loop *main_loop,
+		  GError **error);
 /* Offer the controllers. */
 void storage_offer(struct storage *s, struct vmbus *bus);
 bool storage_start(struct storage *s, GError **error);
@@ -40,7 +47,39 @@ bool storage_start(struct storage *s, GError **error);
  * possibly at once, or to none if that loop ends before.
  */
 void storage_change_disc(struct storage *s, const struct disc_change *asked);
-/* Stop the threads; the bus has been reset or freed. */
+/*
+ * Stop the threads; the bus has been reset or freed.  Changes under way have
+ * no done() any more.
+ */
 void storage_close(struct storage *s);
+
+/*
+ * Disks that come and go while the guest runs.  On the main loop, where done()
+ * is called, now or later.
+ */
+struct storage_result {
+	unsigned controller, lun;
+	uint64_t size;		/* bytes, of a disk that was resized */
+	GError *error;		/* passes; NULL: it is done */
+};
+
+struct storage_reply {
+	void (*done)(const struct storage_result *r, void *arg);
+	void *arg;
+};
+
+/* @d passes; it is placed where it says, or somewhere. */
+void storage_add(struct storage *s, struct disk_options *d,
+		 const struct storage_reply *reply);
+/* Its file is closed when it is done. */
+void storage_remove(struct storage *s, unsigned controller, unsigned lun,
+		    const struct storage_reply *reply);
+/* The disk becomes as large as its file or device has become. */
+void storage_resize(struct storage *s, unsigned controller, unsigned lun,
+		    const struct storage_reply *reply);
+/* Call @each for all disks that are there, in order. */
+void storage_list(const struct storage *s,
+		  void (*each)(unsigned controller, unsigned lun,
+			       const char *file, void *arg), void *arg);
 
 #endif

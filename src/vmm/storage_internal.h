@@ -7,10 +7,39 @@
 #include "vmm/iothread.h"
 #include "vmm/storage.h"
 
-struct controller {
-	struct iothread *io;
-	struct storvsp *sv;	/* NULL: there is no such controller */
+struct place {
+	char *file;		/* of the disk there; NULL: none */
+	const char *stays;	/* why it cannot be removed; NULL: it can */
+	bool busy;		/* it is being added, removed or resized */
 };
+
+/* The main loop's, but for what is reached by @sv on its own. */
+struct controller {
+	struct iothread *io;	/* NULL: it is not there */
+	struct storvsp *sv;
+	bool offered;
+	unsigned next;		/* LUN to look at first for a new disk */
+	struct place place[STORVSP_LUN_MAX];
+};
+
+/* On any thread that has nothing else to do: files may take their time. */
+struct scsi_lun *storage_open_lun(struct loop *loop,
+				  const struct disk_options *d, bool ephemeral,
+				  GError **error);
+bool storage_open_controller(struct storage *s, unsigned number,
+			     GError **error);
+/*
+ * Why a disk is there from the machine's start to its end: it needs its
+ * controller's loop to be opened or closed.  NULL: it may come and go.  As
+ * storage_open_lun(), it looks at the file.
+ */
+const char *storage_stays(const struct storage *s,
+			  const struct disk_options *d);
+/* @stays: see struct place. */
+void storage_take_place(struct storage *s, const struct disk_options *d,
+			const char *stays);
+/* The threads have stopped. */
+void storage_drop_moves(struct storage *s);
 
 /* A change of a disc that is over, or will not be: the threads have stopped. */
 void storage_disc_free(void *change);

@@ -161,6 +161,46 @@ def discs(kvmbus, b, run, check):
                   '') or check(run(*second), 0, '')
 
 
+def disks(kvmbus, b, run, check):
+    """What is wrong with a call leaves everything as it was."""
+    plug = b.write('plug', bytes(1 << 20))
+    with machine(kvmbus, b, '--disk', b / 'disk') as (path, vm):
+        def ask(*words):
+            return run('call', path, *words)
+        wrong = [
+            (['AddDisk', b / 'none'], 'disk.missing'),
+            (['AddDisk', f'{plug},lun=64'], 'usage'),
+            (['AddDisk', f'{plug},lun=0'], 'disk.place'),
+            (['AddDisk', b / 'disk'], 'disk.locked'),
+            (['AddDisk', 'nbd://localhost/x'], 'disk.stays'),
+            (['RemoveDisk', '0', '1'], 'disk.none'),
+            (['RemoveDisk', '4', '0'], 'disk.none'),
+            (['ResizeDisk', '0', '64'], 'disk.none')]
+        for words, error_id in wrong:
+            problem = check(ask(*words), UNAVAILABLE, error_id)
+            if problem:
+                return f'{words}: {problem}'
+        listed = json.loads(ask('ListDisks', '--json').stdout)
+        if listed != {'disks': [[0, 0, str(b / 'disk')]]}:
+            return f'listed as {listed}'
+        problem = said(ask('AddDisk', f'{plug},controller=3'), '3\n0')
+        os.truncate(plug, 2 << 20)
+        problem = problem or said(ask('ResizeDisk', 3, 0), str(2 << 20))
+        os.truncate(plug, 1000)
+        problem = problem or check(ask('ResizeDisk', 3, 0), UNAVAILABLE,
+                                   'disk.size') or \
+            said(ask('RemoveDisk', 3, 0), '')
+        os.truncate(plug, 1 << 20)
+        problem = problem or \
+            said(ask('AddDisk', f'{plug},ephemeral=on'), '0\n1') or \
+            check(ask('ResizeDisk', 0, 1), UNAVAILABLE, 'disk.fixed-size') or \
+            said(ask('RemoveDisk', 0, 1), '') or \
+            said(ask('RemoveDisk', 0, 0), '')
+        again = run('run', '--kernel', b / 'mb', '--console', 'off', '--net',
+                    'off', '-m', '16M', '--disk', b / 'disk', '--disk', plug)
+        return problem or check(again, 0, '')
+
+
 functions = [('control-states', states), ('control-questions', questions),
              ('control-places', places), ('control-nics', nics),
-             ('control-discs', discs)]
+             ('control-discs', discs), ('control-disks', disks)]

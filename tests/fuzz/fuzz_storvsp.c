@@ -13,6 +13,7 @@
 #include "backends/block_error.h"
 #include "backends/block_mem.h"
 #include "core/reader.h"
+#include "core/util.h"
 #include "devices/storvsp/storvsp.h"
 #include "devices/storvsp/storvsp_proto.h"
 #include "fake_channel.h"
@@ -24,9 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define PAGES		4
 #define WRITABLE_LUN	0
 #define READ_ONLY_LUN	1
+#define PLUGGED_LUN	2	/* comes and goes */
 
 enum step { SEND, SEND_DATA, MEMORY, KICK, TURN, HOLD, RELEASE, FAIL, REOPEN,
-	    STEPS };
+	    PLUG, UNPLUG, STEPS };
 
 struct rig {
 	struct loop *loop;
@@ -35,6 +37,8 @@ struct rig {
 	struct block_backend *disk;
 	struct storvsp *sv;
 	struct vmbus_channel *ch;
+	struct storvsp_detach detach;
+	bool leaving;
 	unsigned expected;	/* answers, since the channel was opened */
 };
 
@@ -73,9 +77,10 @@ static void initialize(struct rig *r)
 	}
 }
 
+static const struct scsi_identity id = { .serial = "fuzz" };
+
 static struct block_backend *attach(struct rig *r, unsigned lun, bool read_only)
 {
-	static const struct scsi_identity id = { .serial = "fuzz" };
 	struct block_backend *mem = block_mem_new(r->loop, DISK_SIZE, 512);
 	struct block_backend *disk;
 
@@ -84,6 +89,36 @@ static struct block_backend *attach(struct rig *r, unsigned lun, bool read_only)
 	if (storvsp_attach(r->sv, lun, scsi_disk_new(disk, &id, 1 << 20)))
 		abort();
 	return disk;
+}
+
+/* Not while the old one leaves, as its user does it. */
+static void plug(struct rig *r)
+{
+	struct block_backend *mem = block_mem_new(r->loop, DISK_SIZE, 512);
+	struct scsi_lun *lun = scsi_disk_new(mem, &id, 1 << 20);
+
+	if (r->leaving || storvsp_attach(r->sv, PLUGGED_LUN, lun))
+		scsi_lun_free(lun);
+}
+
+static void unplugged(struct storvsp_detach *d)
+{
+	struct rig *r = container_of(d, struct rig, detach);
+
+	if (!r->leaving)
+		abort();
+	r->leaving = false;
+	scsi_lun_free(d->lun);
+}
+
+static void unplug(struct rig *r)
+{
+	if (r->leaving)
+		return;
+	r->detach = (struct storvsp_detach){ .done = unplugged };
+	r->leaving = true;
+	if (storvsp_detach(r->sv, PLUGGED_LUN, &r->detach))
+		r->leaving = false;
 }
 
 static void start(struct rig *r)
@@ -99,6 +134,16 @@ static void start(struct rig *r)
 	r->expected = 0;
 }
 
+/* What the device says by itself has no id. */
+static unsigned answers(const struct rig *r)
+{
+	unsigned n = 0;
+
+	for (const GList *l = r->ch->answers.head; l; l = l->next)
+		n += ((const struct fake_answer *)l->data)->trans_id != 0;
+	return n;
+}
+
 /* Let everything end, and count. */
 static void finish_channel(struct rig *r)
 {
@@ -107,7 +152,7 @@ static void finish_channel(struct rig *r)
 		fake_kick(r->ch);
 		settle(r);
 	} while (!g_queue_is_empty(&r->ch->packets));
-	if (g_queue_get_length(&r->ch->answers) != r->expected || r->ch->busy)
+	if (answers(r) != r->expected || r->ch->busy || r->leaving)
 		abort();
 	r->expected = 0;
 }
@@ -152,7 +197,7 @@ static void send_step(struct rig *r, struct reader *in, const struct input *s)
 	if (s->a & 2)
 		p.vm_srb.path_id = p.vm_srb.target_id = 0;
 	if (s->a & 4)
-		p.vm_srb.lun &= 1;
+		p.vm_srb.lun %= PLUGGED_LUN + 1;
 	if (s->a & 8)
 		p.vm_srb.data_transfer_length &= PAGES * 4096 - 1;
 	if (s->a & 16)
@@ -201,6 +246,12 @@ static void perform(struct rig *r, struct reader *in, const struct input *s)
 		break;
 	case FAIL:
 		block_error_set(r->disk, &rule);
+		break;
+	case PLUG:
+		plug(r);
+		break;
+	case UNPLUG:
+		unplug(r);
 		break;
 	case REOPEN:
 		if (s->a & 1)

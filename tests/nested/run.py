@@ -533,6 +533,83 @@ def read_only_disk(run):
     expect(disk.read_bytes() == b'keep' * (4 * MIB), 'the file has changed')
 
 
+def call(path, *words):
+    """What the machine that is controlled at @path answers."""
+    done = subprocess.run([KVMBUS, 'call', path, *map(str, words)],
+                          capture_output=True, text=True, timeout=120)
+    expect(done.returncode == 0, f'{words}: {done.stderr}')
+    return done.stdout.split()
+
+
+HOTPLUG = '''
+    at() { echo /sys/class/scsi_device/$1/device/block/*; }
+    there() { until [ -e "$(at $1)" ]; do sleep 0.1; done; d=/dev/$(ls \
+        /sys/class/scsi_device/$1/device/block); }
+    gone() { while [ -e /sys/class/scsi_device/$1 ]; do sleep 0.1; done; }
+    head -c 8388608 /dev/urandom >/data
+    echo READY
+    there 0:0:0:1
+    dd if=/data of=$d bs=256k oflag=direct conv=fsync || exit 1
+    echo 3 >/proc/sys/vm/drop_caches
+    head -c 8388608 $d | cmp - /data || exit 2
+    echo WRITTEN
+    until [ "$(cat /sys/block/${d#/dev/}/size)" = 262144 ]; do sleep 0.1; done
+    dd if=/data of=$d bs=1M seek=120 oflag=direct || exit 3
+    echo RESIZED
+    while dd if=$d of=/dev/null bs=64k iflag=direct; do echo LOAD; done \
+        2>/dev/null &
+    gone 0:0:0:1
+    wait
+    dd if=/dev/sda of=/dev/null bs=1M iflag=direct || exit 4
+    echo GONE
+    there 0:0:0:2
+    head -c 8388608 $d | cmp - /data || exit 5
+    echo AGAIN
+    until [ -e "$(at 1:0:0:0)" ]; do echo TICK; usleep 50000; done
+    there 1:0:0:0
+    dd if=/data of=$d bs=256k oflag=direct conv=fsync || exit 6
+    '''
+
+
+def paused(m, path, during):
+    """Nothing comes from a machine that is paused, then it goes on."""
+    call(path, 'Pause')
+    while select.select([m.process.stdout], [], [], 0.5)[0]:
+        expect(m.read(), 'the machine has ended')
+    during()
+    quiet = not select.select([m.process.stdout], [], [], 2)[0]
+    expect(quiet and call(path, 'GetState') == ['paused'], 'it is not paused')
+    call(path, 'Resume')
+
+
+@case()
+def hotplug(run):
+    """Disks come, grow, and go under load; a pause, a late controller."""
+    path = SCRATCH / 'control'
+    disk, late = new_disk('plug', 64 * MIB), new_disk('late', 16 * MIB)
+    m = run('--control', path, disks=[new_disk('data', 16 * MIB)], cpus=2,
+            script=HOTPLUG)
+    m.wait_for('READY')
+    expect(call(path, 'AddDisk', disk) == ['0', '1'], 'it is somewhere else')
+    m.wait_for('WRITTEN')
+    os.truncate(disk, 128 * MIB)
+    expect(call(path, 'ResizeDisk', 0, 1) == [str(128 * MIB)], 'its size')
+    m.wait_for('RESIZED')
+    m.wait_for('LOAD')
+    call(path, 'RemoveDisk', 0, 1)
+    data = disk.read_bytes()
+    expect(data[:8 * MIB] == data[120 * MIB:] != bytes(8 * MIB),
+           'the file has something else')
+    m.wait_for('GONE')
+    expect(call(path, 'AddDisk', disk) == ['0', '2'], 'it is not the next')
+    m.wait_for('AGAIN')
+    m.wait_for('TICK')
+    paused(m, path, lambda: call(path, 'AddDisk', f'{late},controller=1'))
+    m.script_ok()
+    expect(late.read_bytes()[:8 * MIB] == data[:8 * MIB],
+           'the late disk has something else')
+
+
 def is_direct(pid, disk):
     """Whether the process has @disk open with O_DIRECT."""
     for link in pathlib.Path(f'/proc/{pid}/fd').iterdir():

@@ -214,6 +214,34 @@ void scsi_lun_init(struct scsi_lun *lun, const struct scsi_type *type,
 	lun->medium = bb ? scsi_medium_new(bb) : NULL;
 }
 
+static bool attends_luns(const struct scsi_lun *lun)
+{
+	return lun->attention.asc == SENSE_LUNS_CHANGED.asc;
+}
+
+/* Anything else that waits to be told is more important. */
+void scsi_lun_set_changed(struct scsi_lun *lun)
+{
+	if (!lun->attention.key)
+		lun->attention = SENSE_LUNS_CHANGED;
+}
+
+void scsi_lun_set_reported(struct scsi_lun *lun)
+{
+	if (attends_luns(lun))
+		lun->attention = SENSE_NONE;
+}
+
+void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq)
+{
+	rq->lun = lun;
+	rq->block = (struct block_request){ .op = BLOCK_FLUSH };
+	if (lun->medium)
+		scsi_submit_block(rq);
+	else
+		scsi_finish(rq, SENSE_NONE);
+}
+
 void scsi_lun_reset(struct scsi_lun *lun)
 {
 	if (lun->type->reset)

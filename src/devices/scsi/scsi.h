@@ -89,6 +89,22 @@ int scsi_dvd_eject(struct scsi_lun *lun, bool force);
  */
 void scsi_lun_share(struct scsi_lun *lun, struct loop *loop,
 		    struct reservations *r);
+/*
+ * See how many bytes the disk has now; the guest hears of it by its next
+ * command if that is something else.  -EOPNOTSUPP: this one cannot change;
+ * another -errno: what it became cannot be used.
+ */
+int scsi_disk_measure(struct scsi_lun *lun, uint64_t *size);
+/* Other LUNs have come or gone: the guest hears of it by its next command. */
+void scsi_lun_set_changed(struct scsi_lun *lun);
+/* It has asked itself which there are. */
+void scsi_lun_set_reported(struct scsi_lun *lun);
+/*
+ * For who takes the LUN away, when no request is in flight: make stable what
+ * was written.  Leads to @rq->done(), with a status other than SCSI_GOOD if
+ * that failed; only its done() has to be filled in.
+ */
+void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq);
 /* The guest has reset it, or begins anew. */
 void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */

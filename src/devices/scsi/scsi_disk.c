@@ -173,3 +173,20 @@ struct scsi_lun *scsi_disk_new(struct block_backend *bb,
 	lun->max_transfer = max_transfer;
 	return lun;
 }
+
+int scsi_disk_measure(struct scsi_lun *lun, uint64_t *size)
+{
+	struct block_backend *bb;
+	uint64_t before;
+	int ret;
+
+	if (lun->type != &disk || !lun_bb(lun)->ops->measure)
+		return -EOPNOTSUPP;
+	bb = lun_bb(lun);
+	before = bb->size;
+	ret = bb->ops->measure(bb);
+	*size = bb->size;
+	if (!ret && bb->size != before)
+		lun->attention = SENSE_CAPACITY_CHANGED;
+	return ret;
+}

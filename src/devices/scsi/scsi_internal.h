@@ -21,6 +21,8 @@ struct scsi_sense {
 #define SENSE_INVALID_FIELD	((struct scsi_sense){ 0x05, 0x24, 0x00 })
 #define SENSE_PARAM_LENGTH	((struct scsi_sense){ 0x05, 0x1a, 0x00 })
 #define SENSE_PARAM_FIELD	((struct scsi_sense){ 0x05, 0x26, 0x00 })
+#define SENSE_CAPACITY_CHANGED	((struct scsi_sense){ 0x06, 0x2a, 0x09 })
+#define SENSE_LUNS_CHANGED	((struct scsi_sense){ 0x06, 0x3f, 0x0e })
 #define SENSE_WRITE_PROTECTED	((struct scsi_sense){ 0x07, 0x27, 0x00 })
 #define SENSE_NO_SPACE		((struct scsi_sense){ 0x07, 0x27, 0x07 })
 

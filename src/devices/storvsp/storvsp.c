@@ -9,6 +9,16 @@
  *
  * Requests come from a pool of their channel, made when it opens.  When it is
  * empty, packets stay in the ring.
+ *
+ * A LUN is in a slot, which counts its requests:
+ *
+ *	empty --attach--> there --detach--> leaving --last request--> settling
+ *	  ^                                                              |
+ *	  +---------------------------- flushed -------------------------+
+ *
+ * To the guest only one that is there exists.  After a change it is asked to
+ * enumerate the bus.  A slot that has lost its LUN is not used again before
+ * the guest has seen that: it would go on with what it knows of the old one.
  */
 #include <errno.h>
 #include <glib.h>
@@ -28,9 +38,17 @@ enum init_state {
 
 struct storvsp_channel;
 
+struct storvsp_slot {
+	struct scsi_lun *lun;		/* NULL: empty */
+	unsigned in_flight;
+	struct storvsp_detach *detach;	/* it is leaving */
+	bool unseen;			/* the guest has not seen it go */
+};
+
 struct storvsp_request {
 	struct scsi_request scsi;
 	struct storvsp_channel *sc;
+	struct storvsp_slot *slot;	/* that it is a request of */
 	struct storvsp_request *next;	/* in the pool */
 	uint64_t trans_id;
 	size_t packet_len;		/* as the guest sent it */
@@ -55,8 +73,85 @@ struct storvsp {
 	enum init_state state;
 	bool has_subchannels;
 	uint16_t version;
-	struct scsi_lun *lun[STORVSP_LUN_MAX];
+	struct vmbus_channel *primary;	/* NULL: not open */
+	bool must_enumerate;		/* the guest is to be told */
+	struct storvsp_slot slot[STORVSP_LUN_MAX];
 };
+
+/*
+ * Slots.
+ */
+
+/* A LUN that the guest may use. */
+static struct scsi_lun *lun_of(const struct storvsp_slot *slot)
+{
+	return slot->detach ? NULL : slot->lun;
+}
+
+static void settled(struct scsi_request *rq)
+{
+	struct storvsp_detach *d =
+		container_of(rq, struct storvsp_detach, settle);
+
+	d->failed = rq->status != SCSI_GOOD;
+	d->done(d);
+}
+
+/* The slot is empty before it is heard that the LUN has settled. */
+static void release(struct storvsp_slot *slot)
+{
+	struct storvsp_detach *d = slot->detach;
+
+	if (!d || slot->in_flight)
+		return;
+	d->lun = slot->lun;
+	d->settle = (struct scsi_request){ .done = settled };
+	slot->lun = NULL;
+	slot->detach = NULL;
+	scsi_lun_settle(d->lun, &d->settle);
+}
+
+static void submit(struct storvsp_slot *slot, struct storvsp_request *rq)
+{
+	rq->slot = slot;
+	slot->in_flight++;
+	scsi_submit(slot->lun, &rq->scsi);
+}
+
+/* Versions before 5.1 have shorter packets. */
+static void enumerate(struct storvsp *sv)
+{
+	const struct vstor_packet p = {
+		.operation = VSTOR_OPERATION_ENUMERATE_BUS,
+	};
+	size_t len = sv->version < VMSTOR_WIN8 ? VSTOR_PACKET_MIN : sizeof(p);
+
+	if (sv->must_enumerate)
+		sv->must_enumerate = vmbus_send(sv->primary, &p, len) ==
+				     -EAGAIN;
+}
+
+/* If not, the guest looks at all LUNs when it is. */
+static bool is_ready(const struct storvsp *sv)
+{
+	return sv->primary && sv->state == INIT_READY;
+}
+
+void storvsp_announce(struct storvsp *sv)
+{
+	if (!is_ready(sv))
+		return;
+	sv->must_enumerate = true;
+	enumerate(sv);
+}
+
+static void lun_set_changed(struct storvsp *sv, unsigned number)
+{
+	for (unsigned i = 0; i < STORVSP_LUN_MAX && is_ready(sv); i++)
+		if (i != number && lun_of(&sv->slot[i]))
+			scsi_lun_set_changed(sv->slot[i].lun);
+	storvsp_announce(sv);
+}
 
 /*
  * Answers.
@@ -149,6 +244,7 @@ static void scsi_done(struct scsi_request *scsi)
 {
 	struct storvsp_request *rq =
 		container_of(scsi, struct storvsp_request, scsi);
+	struct storvsp_slot *slot = rq->slot;
 	struct vmscsi_request *srb = &rq->packet.vm_srb;
 	uint8_t srb_status = SRB_STATUS_SUCCESS;
 	uint8_t room = MIN(srb->sense_info_length, VMSCSI_SENSE_MAX);
@@ -169,6 +265,8 @@ static void scsi_done(struct scsi_request *scsi)
 	      "x status=%u bytes=%u", rq->trans_id, scsi->status,
 	      scsi->transferred);
 	reply(rq, srb_status, scsi->transferred);
+	slot->in_flight--;
+	release(slot);
 }
 
 /*
@@ -279,7 +377,7 @@ static void absent(struct storvsp_request *rq, enum srb_status otherwise)
  * Which LUNs there are is the target's to say, even if LUN 0 is none.  Targets
  * that are not there have none: Linux asks them all.
  */
-static void report_luns(const struct storvsp *sv, struct storvsp_request *rq,
+static void report_luns(struct storvsp *sv, struct storvsp_request *rq,
 			bool target_exists)
 {
 	const uint8_t *cdb = rq->scsi.cdb;
@@ -288,9 +386,11 @@ static void report_luns(const struct storvsp *sv, struct storvsp_request *rq,
 	uint8_t list[8 + 8 * STORVSP_LUN_MAX] = { 0 };
 	uint32_t len = 8;
 
-	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++) {
-		if (!target_exists || !sv->lun[i])
+	for (unsigned i = 0; i < STORVSP_LUN_MAX && target_exists; i++) {
+		sv->slot[i].unseen = false;
+		if (!lun_of(&sv->slot[i]))
 			continue;
+		scsi_lun_set_reported(sv->slot[i].lun);
 		list[len + 1] = (uint8_t)i;
 		len += 8;
 	}
@@ -299,6 +399,15 @@ static void report_luns(const struct storvsp *sv, struct storvsp_request *rq,
 	reply(rq, SRB_STATUS_SUCCESS,
 	      rq->scsi.dir == SCSI_DATA_IN ?
 		      put_data(&rq->scsi, list, MIN(len, allocation)) : 0);
+}
+
+static void no_lun(struct storvsp *sv, struct storvsp_request *rq)
+{
+	uint8_t number = rq->packet.vm_srb.lun;
+
+	if (number < STORVSP_LUN_MAX)
+		sv->slot[number].unseen = false;
+	absent(rq, SRB_STATUS_INVALID_LUN);
 }
 
 static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
@@ -314,10 +423,10 @@ static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 		report_luns(sv, rq, is_target);
 	else if (!is_target)
 		absent(rq, SRB_STATUS_INVALID_TARGET_ID);
-	else if (!lun)
-		absent(rq, SRB_STATUS_INVALID_LUN);
+	else if (lun)
+		submit(&sv->slot[srb->lun], rq);
 	else
-		scsi_submit(lun, &rq->scsi);
+		no_lun(sv, rq);
 }
 
 /*
@@ -386,8 +495,8 @@ static enum vstor_status create_subchannels(struct storvsp *sv,
 static void reset_luns(struct storvsp *sv, unsigned first, unsigned count)
 {
 	for (unsigned i = first; i < STORVSP_LUN_MAX && count--; i++)
-		if (sv->lun[i])
-			scsi_lun_reset(sv->lun[i]);
+		if (sv->slot[i].lun)
+			scsi_lun_reset(sv->slot[i].lun);
 }
 
 /* Requests end in their own time; there is nothing to abort. */
@@ -504,9 +613,19 @@ static void storvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
 	struct storvsp_channel *sc = vmbus_channel_data(ch);
 	struct vmbus_packet pkt;
 
+	if (ch == sc->sv->primary)
+		enumerate(sc->sv);
 	/* What finds the pool empty waits in the ring for a completion. */
 	while (sc->free && vmbus_recv(ch, &pkt) > 0)
 		handle(sc, &pkt);
+}
+
+/* The guest knows nothing of what was before. */
+static void begin_anew(struct storvsp *sv)
+{
+	reset_luns(sv, 0, STORVSP_LUN_MAX);
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		sv->slot[i].unseen = false;
 }
 
 static int storvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
@@ -525,7 +644,9 @@ static int storvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 	if (!vmbus_channel_index(ch)) {
 		sv->state = INIT_BEGIN;
 		sv->has_subchannels = false;
-		reset_luns(sv, 0, STORVSP_LUN_MAX);
+		sv->primary = ch;
+		sv->must_enumerate = false;
+		begin_anew(sv);
 	}
 	vmbus_channel_set_data(ch, sc);
 	return 0;
@@ -536,13 +657,15 @@ static void storvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 	struct storvsp_channel *sc = vmbus_channel_data(ch);
 
 	sc->closing = true;
+	if (ch == sc->sv->primary)
+		sc->sv->primary = NULL;
 	if (!sc->in_flight) {
 		channel_finish(sc);
 		return;
 	}
 	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
-		if (sc->sv->lun[i])
-			scsi_lun_hurry(sc->sv->lun[i]);
+		if (sc->sv->slot[i].lun)
+			scsi_lun_hurry(sc->sv->slot[i].lun);
 }
 
 static const struct vmbus_device_ops storvsp_ops = {
@@ -576,7 +699,7 @@ void storvsp_free(struct storvsp *sv)
 		return;
 
 	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
-		scsi_lun_free(sv->lun[i]);
+		scsi_lun_free(sv->slot[i].lun);
 	g_free(sv);
 }
 
@@ -584,15 +707,38 @@ int storvsp_attach(struct storvsp *sv, unsigned number, struct scsi_lun *lun)
 {
 	if (number >= STORVSP_LUN_MAX)
 		return -EINVAL;
-	if (sv->lun[number])
+	if (sv->slot[number].lun)
 		return -EEXIST;
-	sv->lun[number] = lun;
+	if (sv->slot[number].unseen)
+		return -EBUSY;
+	sv->slot[number].lun = lun;
+	trace(TRACE_STORVSP, "storvsp.attach lun=%u", number);
+	lun_set_changed(sv, number);
+	return 0;
+}
+
+int storvsp_detach(struct storvsp *sv, unsigned number,
+		   struct storvsp_detach *d)
+{
+	struct storvsp_slot *slot = &sv->slot[number];
+
+	if (number >= STORVSP_LUN_MAX || !slot->lun)
+		return -ENODEV;
+	if (slot->detach)
+		return -EBUSY;
+	slot->detach = d;
+	slot->unseen = is_ready(sv);
+	trace(TRACE_STORVSP, "storvsp.detach lun=%u in_flight=%u", number,
+	      slot->in_flight);
+	lun_set_changed(sv, number);
+	scsi_lun_hurry(slot->lun);
+	release(slot);
 	return 0;
 }
 
 struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number)
 {
-	return number < STORVSP_LUN_MAX ? sv->lun[number] : NULL;
+	return number < STORVSP_LUN_MAX ? lun_of(&sv->slot[number]) : NULL;
 }
 
 struct vmbus_device *storvsp_device(struct storvsp *sv)

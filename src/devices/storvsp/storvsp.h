@@ -27,12 +27,34 @@ struct storvsp *storvsp_new(struct loop *loop, const struct gmem *gm,
 /* The device is not offered (any more).  Frees its LUNs. */
 void storvsp_free(struct storvsp *sv);
 
-/* Before the offer.  @lun passes to @sv.  -EEXIST, or -EINVAL for a number
- * beyond STORVSP_LUN_MAX. */
+/*
+ * Before the offer, or on its loop; a guest that is there is told.  @lun passes
+ * if 0 is returned.  -EEXIST, or -EINVAL for a number beyond STORVSP_LUN_MAX.
+ * -EBUSY: the guest has not seen yet that the LUN that was there is gone, and
+ * would take the new one for it.
+ */
 int storvsp_attach(struct storvsp *sv, unsigned number, struct scsi_lun *lun);
 
-/* The LUN of that number, or NULL.  On @sv's loop. */
+struct storvsp_detach {
+	/* No request of the guest's is under way, and all is stable. */
+	void (*done)(struct storvsp_detach *d);
+	struct scsi_lun *lun;		/* in done(): the caller's now */
+	bool failed;			/* in done(): to make it stable */
+	struct scsi_request settle;	/* belongs to @sv */
+};
+
+/*
+ * On its loop: the guest is told, and finds no LUN there any more.  Requests
+ * under way end in their own time, then d->done() is called on the loop,
+ * possibly from inside.  0, or -ENODEV; -EBUSY: it is leaving.
+ */
+int storvsp_detach(struct storvsp *sv, unsigned number,
+		   struct storvsp_detach *d);
+
+/* On its loop, borrowed up to storvsp_detach(); NULL if there is none. */
 struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number);
+/* On its loop: let the guest look at all LUNs, now that one is different. */
+void storvsp_announce(struct storvsp *sv);
 
 /* To be offered with vmbus_offer(). */
 struct vmbus_device *storvsp_device(struct storvsp *sv);
