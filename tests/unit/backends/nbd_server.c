@@ -227,11 +227,17 @@ static bool answer(struct nbd_test_server *s, int fd, const struct request *rq,
 /* Requests until one ends the connection. */
 static void serve(struct nbd_test_server *s, int fd)
 {
-	struct request rq;
+	struct request rq, late = { 0 };
 	uint8_t byte;
 
 	while (get_request(s, fd, &rq)) {
 		enum nbd_fault fault = fault_now(s, rq.type);
+
+		if (s->o.late_flushes && rq.type == CMD_FLUSH) {
+			late = rq;
+			perform(s, &rq);
+			continue;
+		}
 
 		if (fault == NBD_DROPS_BEFORE)
 			return;
@@ -241,8 +247,10 @@ static void serve(struct nbd_test_server *s, int fd)
 			return;
 		if (fault != NBD_FAILS && fault != NBD_SAYS_SHUTDOWN)
 			perform(s, &rq);
-		if (!answer(s, fd, &rq, fault))
+		if (!answer(s, fd, &rq, fault) ||
+		    (late.magic && !answer(s, fd, &late, NBD_WORKS)))
 			return;
+		late.magic = 0;
 	}
 }
 

@@ -30,6 +30,7 @@ struct nbd_server_options {
 	uint32_t block_max;
 	uint16_t flags;		/* of transmission, beside HAS_FLAGS */
 	bool crashes;		/* who drops a connection forgets */
+	bool late_flushes;	/* are answered behind the next request */
 };
 
 #define NBD_READ_ONLY	0x02

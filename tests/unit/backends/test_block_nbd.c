@@ -110,7 +110,9 @@ static int request(enum block_op op, uint64_t offset, void *buf, uint64_t len)
 
 static int flush(void)
 {
-	return request(BLOCK_FLUSH, 0, NULL, 0);
+	uint8_t none;
+
+	return request(BLOCK_FLUSH, 0, &none, 0);
 }
 
 static int write_byte(uint64_t offset, uint8_t byte, size_t len)
@@ -335,6 +337,24 @@ static void a_crash_while_writes_are_sent_again_loses_nothing(void **state)
 	}
 }
 
+static void a_flush_covers_what_was_done_before_it_only(void **state)
+{
+	struct nbd_server_options o = usual;
+	uint8_t a[512], b[512];
+	struct single f, w;
+
+	o.late_flushes = true;
+	start_with(&o, 30);
+	memset(a, 4, sizeof(a));
+	submit(&f, BLOCK_FLUSH, 0, a, 0);
+	submit(&w, BLOCK_WRITE, 1024, a, 512);
+	assert_int_equal(finish(&w), 0);
+	assert_int_equal(finish(&f), 0);
+	nbd_server_fault(server, NBD_DROPS_BEFORE, 0);
+	assert_int_equal(request(BLOCK_READ, 1024, b, 512), 0);
+	assert_memory_equal(a, b, sizeof(a));
+}
+
 static void what_is_not_flushed_is_bounded(void **state)
 {
 	struct nbd_server_options o = usual;
@@ -557,6 +577,7 @@ int main(void)
 		TEST(an_error_of_the_server_is_the_requests),
 		TEST(a_crash_at_any_request_loses_nothing),
 		TEST(a_crash_while_writes_are_sent_again_loses_nothing),
+		TEST(a_flush_covers_what_was_done_before_it_only),
 		TEST(what_is_not_flushed_is_bounded),
 		TEST(a_flush_that_nobody_asked_for_is_reported_by_the_next),
 		TEST(what_cannot_be_written_again_is_reported_by_a_flush),
