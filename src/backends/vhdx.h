@@ -112,7 +112,7 @@ struct vhdx_survey {
 	bool damaged_header, damaged_regions;	/* one of two */
 	bool replayed;		/* its log, when it was opened */
 };
-/* To be finished in any case. */
+/* Of a disk that has not been written yet.  To be finished in any case. */
 int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s);
 void vhdx_survey_finish(struct vhdx_survey *s);
 /*

@@ -75,8 +75,12 @@ static void change(struct block_backend *file, const struct step *s)
 		{ 3 * MIB + 32768, 0 }, { 4 * MIB, 0 },
 	};
 	unsigned n = s->place % G_N_ELEMENTS(places);
-	uint8_t *p = block_mem_part(file, places[n].at, MIB / 2);
+	uint8_t *p;
 
+	/* A file without blocks ends behind its BAT. */
+	if (places[n].at >= file->size)
+		return;
+	p = block_mem_part(file, places[n].at, MIB / 2);
 	memcpy(p + s->offset % 512 + (s->offset & 1024 ? 4096 : 0), &s->value,
 	       s->offset & 512 ? 8 : 1);
 	if (places[n].checked)
@@ -245,16 +249,18 @@ static struct block_backend *make_file(unsigned flags)
 }
 
 /* What "kvmbus disk" does to it. */
-static void maintain(struct block_backend *bb, uint8_t how)
+static void mend(struct block_backend *bb)
 {
 	struct vhdx_survey s;
 
 	block_next_data(bb, 0);
-	if (how & 16) {
-		if (!vhdx_survey(bb, &s))
-			vhdx_repair(bb, &s);
-		vhdx_survey_finish(&s);
-	}
+	if (!vhdx_survey(bb, &s))
+		vhdx_repair(bb, &s);
+	vhdx_survey_finish(&s);
+}
+
+static void resize(struct block_backend *bb, uint8_t how)
+{
 	if (how & 32)
 		vhdx_resize(bb, bb->size + (how & 64 ? 256 << 10 : 3) * MIB);
 	else if (how & 64)
@@ -276,10 +282,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned n = first >> 1 & 7; n && READ(&in, &s); n--)
 		change(file, &s);
 	bb = vhdx_open(loop, file, &options, NULL);
-	if (bb) {
+	if (bb && first & 16) {
+		mend(bb);
+	} else if (bb) {
 		use(bb, &in);
-		maintain(bb, first);
-		block_close(bb);
+		resize(bb, first);
 	}
+	block_close(bb);
 	return 0;
 }
