@@ -211,6 +211,11 @@ int vhdx_change(struct vhdx *v, const struct vhdx_change *changes, unsigned n)
 {
 	int ret = 0;
 
+	/* With what is changed already they might not fit one entry. */
+	if (v->cache.dirty.length) {
+		vhdx_commit(v);
+		ret = v->log.result;
+	}
 	for (unsigned i = 0; i < n && !ret; i++)
 		ret = pass(v, &changes[i], false);
 	for (unsigned i = 0; i < n && !ret; i++)

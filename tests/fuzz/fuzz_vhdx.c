@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define REQUESTS	8
 #define CHUNK		(64u << 10)
 
-/* Beside a count of changes, and what maintain() does. */
+/* Beside a count of changes, and what is done to the disk. */
 enum flags { DIRTY = 1, CHILD = 128 };
 
 enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };

@@ -159,6 +159,22 @@ static void a_long_request_lets_others_have_their_turn(void **state)
 	}
 }
 
+static void a_disk_with_many_changes_is_resized_at_once(void **state)
+{
+	const struct vhdx_create_options o = {
+		.size = MIB << 16, .block_size = MIB,
+	};
+
+	mem = file = block_mem_new(rig.loop, MIB, 512);
+	assert_int_equal(vhdx_format(file, &o), 0);
+	open_disk();
+	/* A block in each page of the BAT, as many as one commit has. */
+	for (unsigned i = 0; i < 126; i++)
+		assert_int_equal(rig_do(&rig, BLOCK_WRITE, i * 512 * MIB, 512),
+				 0);
+	assert_int_equal(vhdx_resize(rig.bb, o.size + MIB), 0);
+}
+
 static void what_the_host_fails_at_is_told_and_tried_again(void **state)
 {
 	static const struct {
@@ -403,6 +419,7 @@ int main(void)
 		TEST(a_disk_that_is_only_read_is_not_written),
 		TEST(space_of_unmapped_blocks_is_used_again),
 		TEST(a_long_request_lets_others_have_their_turn),
+		TEST(a_disk_with_many_changes_is_resized_at_once),
 		TEST(what_the_host_fails_at_is_told_and_tried_again),
 		TEST(a_commit_that_fails_loses_nothing),
 		TEST(entries_that_make_no_sense_are_read_errors),
