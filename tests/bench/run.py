@@ -112,11 +112,15 @@ class Counter:
     def __init__(self, event, *fields):
         self.folder = TRACING / 'events' / event
         self.fields = fields
-        keys = ','.join(('common_pid',) + fields)
+        self.trigger = 'hist:keys=' + ','.join(('common_pid',) + fields)
         try:
-            (self.folder / 'trigger').write_text(f'hist:keys={keys}')
+            (self.folder / 'trigger').write_text(self.trigger)
         except OSError as error:
             print(f'{event} is not counted: {error}', file=sys.stderr)
+
+    def stop(self):
+        """Where being counted costs something."""
+        (self.folder / 'trigger').write_text('!' + self.trigger)
 
     def by_values(self, tids):
         """Hits of these threads by the fields' values; None: not known."""
