@@ -47,6 +47,8 @@ def parse(words):
                    help='the guest is not expected to reach its end')
     p.add_argument('--paging-32', action='store_true',
                    help='the guest has paging in 32-bit mode')
+    p.add_argument('--pause', action='store_true',
+                   help='for a second when the guest asks for it')
     p.add_argument('--timeout', type=int, default=60, help='seconds')
     p.add_argument('--verbose', action='store_true')
     return p.parse_args(words)
@@ -73,12 +75,33 @@ def start(o, folder):
     # A guest that hangs is kvmbus's to end; a kvmbus that hangs is ours.
     if '--timeout' not in o.option:
         cmd += ['--timeout', f'{o.timeout}s']
-    try:
-        r = subprocess.run(cmd, stdin=subprocess.DEVNULL, capture_output=True,
-                           timeout=o.timeout + 30, check=False)
-    except subprocess.TimeoutExpired as e:
-        return KILLED, e.stdout or b'', e.stderr or b''
-    return r.returncode, r.stdout, r.stderr
+    control = os.path.join(folder, 'control')
+    if o.pause:
+        cmd += ['--control', control]
+    asked = b''
+    with subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as p:
+        try:
+            if o.pause:
+                asked = pause(cmd[0], control, p.stdout)
+            out, err = p.communicate(timeout=o.timeout + 30)
+        except subprocess.TimeoutExpired as e:
+            p.kill()
+            return KILLED, asked + (e.stdout or b''), e.stderr or b''
+    return p.returncode, asked + out, err
+
+
+def pause(kvmbus, control, out):
+    """Pause the machine when it says so; what it said until then."""
+    said = b''
+    for line in out:
+        said += line
+        if line.startswith(b'# pause'):
+            subprocess.run([kvmbus, 'call', control, 'Pause'], check=True)
+            time.sleep(1)
+            subprocess.run([kvmbus, 'call', control, 'Resume'], check=True)
+            break
+    return said
 
 
 def failures(o, status, out, err):

@@ -8,6 +8,8 @@
 #define LONG		5000		/* ms that nothing takes on any host */
 #define SOON		(100 * MS)	/* time enough for a few instructions */
 
+#define PAUSE		(1000 * MS)	/* as run.py has it */
+
 #define DIRECT		(HV_STIMER_DIRECT | VECTOR << 4)
 #define MESSAGE		((uint64_t)SINT_USED << 16)
 
@@ -290,6 +292,49 @@ static void all_four(void)
 		stop(n);
 }
 
+/* The longest time between two looks at the clock, until a message is there. */
+static uint64_t longest_gap(struct message *m)
+{
+	uint64_t start = ref_time(), last = start, longest = 0;
+	bool there;
+
+	do {
+		uint64_t now;
+
+		there = message_take(SINT_USED, m);
+		now = ref_time();
+		if (now - last > longest)
+			longest = now - last;
+		last = now;
+	} while (!there && last - start < LONG * MS);
+	return longest;
+}
+
+/* Whoever runs this stops the machine once, soon after it has read the line. */
+/* TLFS: TIME-59 */
+static void paused(void)
+{
+	uint32_t before = irqs(SINT_VECTOR), expired = 0;
+	uint64_t deadline, gap, end;
+	struct message m = { 0 };
+
+	sint_set(SINT_USED, SINT_VECTOR);
+	print("# pause\n");
+	end = ref_time() + LONG * MS;
+	do {
+		deadline = ref_time() + PAUSE / 2;
+		wrmsr(STIMER_COUNT(0), deadline);
+		wrmsr(STIMER_CONFIG(0), HV_STIMER_ENABLE | MESSAGE);
+		gap = longest_gap(&m);
+		expired++;
+	} while (gap < PAUSE && ref_time() < end);
+	check(gap >= PAUSE, "the machine is paused while a timer runs");
+	check_message(&m, 0, deadline);
+	check(WAIT(irqs(SINT_VECTOR) - before == expired, LONG),
+	      "a timer that expired in a pause is heard of after it, once");
+	stop(0);
+}
+
 void test_main(void)
 {
 	if (!has_access(HV_ACCESS_SYNTHETIC_TIMER_REGS)) {
@@ -298,6 +343,11 @@ void test_main(void)
 		return;
 	}
 	irq_handle(VECTOR, taken);
+	if (option_is("pause", "yes")) {
+		synic_enable();
+		paused();
+		return;
+	}
 	one_shot();
 	past();
 	auto_enable();
