@@ -724,6 +724,69 @@ def nbd_and_qcow2(run):
     root.unlink()
 
 
+def new_iso(name, label, size):
+    """An ISO image with a file of @size random bytes."""
+    folder = SCRATCH / f'{name}.d'
+    folder.mkdir(exist_ok=True)
+    (folder / 'file').write_bytes(os.urandom(size))
+    path = SCRATCH / name
+    subprocess.run(['genisoimage', '-quiet', '-R', '-V', label, '-o', path,
+                    folder], check=True)
+    return path, hashlib.md5((folder / 'file').read_bytes()).hexdigest()
+
+
+@case()
+def dvd(run):
+    """Discs come and go, by the guest's wish and by the user's."""
+    first, first_sum = new_iso('first.iso', 'FIRST', 24 * MIB)
+    second, second_sum = new_iso('second.iso', 'SECOND', 3 * MIB)
+    control = SCRATCH / 'dvd-control'
+
+    def call(*words):
+        done = subprocess.run([KVMBUS, 'call', control, *map(str, words)],
+                              capture_output=True, text=True)
+        return done.stderr
+
+    m = run('--control', control, '--cdrom', f'{first},lun=9',
+            disks=[root_disk()], append='root=LABEL=kvmbus', script=f'''
+    has() {{
+        n=0
+        until [ "$(chroot /root blkid -p -o value -s LABEL /dev/sr0)" = $1 ]
+        do
+            sleep 0.2; n=$((n + 1)); [ $n -lt 200 ] || return 1
+        done
+        mkdir -p /disc
+        mount -t iso9660 -o ro /dev/sr0 /disc || return 1
+        [ "$(md5sum </disc/file)" = "$2  -" ]
+    }}
+    chroot /root modprobe -a sr_mod isofs || exit 1
+    has FIRST {first_sum} || exit 2
+    echo MOUNTED; read x
+    umount /disc
+    chroot /root perl -e 'sysopen(F, "/dev/sr0", 2048) or die $!;
+        ioctl(F, 0x5309, 0) or die "CDROMEJECT: $!"' || exit 3
+    echo EJECTED; read x
+    has SECOND {second_sum} || exit 4
+    [ $(blockdev --getsize64 /dev/sr0) = {second.stat().st_size} ] || exit 5
+    umount /disc
+    echo READ; read x
+    dd if=/dev/sr0 of=/dev/null count=1 && exit 6
+    true''')
+    m.wait_for('MOUNTED')
+    expect('cdrom.locked' in call('EjectMedium', 0, 9, 'false'),
+           'the disc was taken from a guest that uses it')
+    m.type('\n')
+    m.wait_for('EJECTED')
+    expect('cdrom.empty' in call('EjectMedium', 0, 9, 'false'),
+           'the guest has not ejected it')
+    expect(not call('InsertMedium', 0, 9, second), 'no new disc')
+    m.type('\n')
+    m.wait_for('READ\n')
+    expect(not call('EjectMedium', 0, 9, 'false'), 'the disc stays')
+    m.type('\n')
+    m.script_ok()
+
+
 @case(('vhd-fixed', '--fixed'), ('vhd-dynamic',))
 def root_on_vhd(run, *words):
     """A file system on a VHD is as good as new afterwards."""
