@@ -691,13 +691,13 @@ def nbd_and_qcow2(run):
     root, before = SCRATCH / 'root.qcow2', os.stat(root_disk()).st_mtime_ns
     subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
                     '-b', root_disk(), root], check=True)
-    data, name = new_disk('data', 96 * MIB), SCRATCH / 'nbd.sock'
+    data, name = new_disk('data', 48 * MIB), SCRATCH / 'nbd.sock'
     server = serve(data, name)
     m = run(disks=[f'{root},backing=on', f'nbd+unix:///disk?socket={name}'],
             append='root=LABEL=kvmbus', script=DATA + '''
-    for at in 0 32 64; do
+    for at in 0 16 32; do
         chroot /root fio --name=rand --filename=$data --rw=randwrite \\
-            --bsrange=4k-64k --offset=${at}M --size=32M --direct=1 \\
+            --bsrange=4k-64k --offset=${at}M --size=16M --direct=1 \\
             --ioengine=libaio --iodepth=16 --fsync=64 --verify=crc32c \\
             --verify_fatal=1 --minimal || exit 1
     done
@@ -706,7 +706,7 @@ def nbd_and_qcow2(run):
     chroot /root fstrim -v /
     ''')
     for third in 1, 2, 3:
-        while blocks(data) * 512 < third * 32 * MIB - 16 * MIB:
+        while blocks(data) * 512 < third * 16 * MIB - 8 * MIB:
             expect(m.process.poll() is None, 'it ended before the server')
             time.sleep(0.01)
         os.kill(server, signal.SIGKILL)
