@@ -348,6 +348,7 @@ static void file_close(struct block_backend *bb)
 {
 	struct block_file *f = container_of(bb, struct block_file, bb);
 
+	block_file_unlock(f->fd);
 	close(f->fd);
 	g_aligned_free(f->zeroes);
 	g_free(f);

@@ -106,3 +106,8 @@ bool block_file_lock_shared(int fd, const char *path, const char *name,
 	return fail(fd, path, "stop that machine; all have to have "
 		    "shared=NAME, each with another NAME", error);
 }
+
+void block_file_unlock(int fd)
+{
+	try_lock(fd, F_UNLCK, 0, 0);
+}

@@ -15,5 +15,10 @@ bool block_file_lock(int fd, const char *path, bool read_only,
 /* The same for one of many writers, each of which has another @name. */
 bool block_file_lock_shared(int fd, const char *path, const char *name,
 			    GError **error);
+/*
+ * Give it back now: io_uring may have the file for a moment after its last
+ * request is done, and who opens it next would find it locked.
+ */
+void block_file_unlock(int fd);
 
 #endif
