@@ -236,9 +236,7 @@ static bool copy(struct copy *c, struct disk_output *out, GError **error)
 	if (!c->to)
 		return false;
 	disk_progress_begin(&c->progress, "convert", c->from->size);
-	signals_catch(&c->signals, c->loop);
 	run(c);
-	signals_finish(&c->signals);
 	block_close(c->to);
 	return report(c, error);
 }
@@ -255,10 +253,14 @@ int disk_convert(const struct disk_args *a, GError **error)
 	c.loop = loop_new(error);
 	if (c.loop)
 		c.from = block_open(c.loop, &from, false, error);
-	if (c.from)
+	if (c.from) {
+		/* From here on there is something to be removed. */
+		signals_catch(&c.signals, c.loop);
 		ok = disk_output_begin(&out, a, a->second, c.from->size,
 				       error) &&
 		     copy(&c, &out, error) && disk_output_commit(&out, error);
+		signals_finish(&c.signals);
+	}
 	disk_output_finish(&out);
 	block_close(c.from);
 	loop_free(c.loop);

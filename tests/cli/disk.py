@@ -353,7 +353,6 @@ def interrupted(b, run, kvmbus):
                               b / 'long.vhd'], stderr=subprocess.PIPE)
     while set(os.listdir(b.folder)) == before and other.poll() is None:
         time.sleep(0.001)
-    time.sleep(0.02)
     other.send_signal(signal.SIGTERM)
     assert other.wait() == 143, other.stderr.read()
     assert set(os.listdir(b.folder)) == before

@@ -158,9 +158,11 @@ def killed(b, run, kvmbus):
             f.write(os.urandom(64) * (MIB // 64))
     qemu_img('convert', '-f', 'raw', '-O', 'qcow2', b / 'big.img',
              b / 'big.qcow2')
+    before = set(os.listdir(b.folder))
     other = subprocess.Popen([kvmbus, 'disk', 'convert', b / 'big.qcow2',
                               b / 'big.out'], stderr=subprocess.DEVNULL)
-    while not children(other.pid) and other.poll() is None:
+    # Its SIGTERM is lost on a qemu-nbd that has not quite started.
+    while set(os.listdir(b.folder)) == before and other.poll() is None:
         time.sleep(0.001)
     handle = os.pidfd_open(children(other.pid)[0])
     other.kill()
