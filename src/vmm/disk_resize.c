@@ -113,6 +113,11 @@ static bool resize_fixed(struct resize *r, GError **error)
 
 static bool resize_dynamic(struct resize *r, GError **error)
 {
+	/* A parent that is larger would show through in what is new. */
+	if (r->facts.type == VHD_DIFFERENCING)
+		return fail(r, EX_USAGE, "vhd.differencing",
+			    "a VHD with a parent keeps its size",
+			    "kvmbus disk create --parent, with a size", error);
 	if (r->size < r->facts.size)
 		return fail(r, EX_USAGE, "disk.shrink",
 			    "a VHD that grows cannot become smaller",
