@@ -2,14 +2,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What guests talk to on the host's side of a NIC.
 
-    net_server.py KIND PORT     prints the port that it has, and serves
+    net_server.py KIND PORT [ADDRESS]
 
-dns   every name is 10.11.12.13
-http  GET /N: N bytes; anything else is read to its end: its MD5
+prints the port that it has, and serves at ADDRESS (127.0.0.1).
+
+dns    every name is 10.11.12.13
+http   GET /N: N bytes that are the same each time; anything else is read to its
+       end: its MD5
+echo   datagrams go back to where they came from
+flood  serves nobody: sends datagrams to ADDRESS as fast as it can
 """
 import hashlib
+import random
+import socket
 import socketserver
 import sys
+
+
+def content(n):
+    return random.Random(n).randbytes(n)
 
 
 class Dns(socketserver.BaseRequestHandler):
@@ -32,22 +43,47 @@ class Http(socketserver.StreamRequestHandler):
             while self.rfile.readline().strip():
                 pass
             self.wfile.write(b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n'
-                             % n + bytes(n))
+                             % n + content(n))
         else:
             md5 = hashlib.md5(self.rfile.read())
             self.wfile.write(md5.hexdigest().encode())
 
 
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, sock = self.request
+        sock.sendto(data, self.client_address)
+
+
 class Tcp(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 1024
+
+
+class Udp(socketserver.UDPServer):
+    max_packet_size = 65535
+
+
+def flood(port, address):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        print(port, flush=True)
+        while True:
+            try:
+                s.sendto(bytes(64), (address, port))
+            except OSError:
+                pass    # nobody is there now and then
 
 
 def main():
     kind, port = sys.argv[1], int(sys.argv[2])
-    make, handler = {'dns': (socketserver.UDPServer, Dns),
-                     'http': (Tcp, Http)}[kind]
-    server = make(('127.0.0.1', port), handler)
+    address = sys.argv[3] if len(sys.argv) > 3 else '127.0.0.1'
+    if kind == 'flood':
+        flood(port, address)
+    make, handler = {'dns': (Udp, Dns), 'http': (Tcp, Http),
+                     'echo': (Udp, Echo)}[kind]
+    if ':' in address:
+        make.address_family = socket.AF_INET6
+    server = make((address, port), handler)
     print(server.server_address[1], flush=True)
     server.serve_forever()
 

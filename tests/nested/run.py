@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import random
 import re
 import select
 import signal
@@ -56,7 +57,7 @@ class Machine:
                  prefix=(), net=('off',)):
         initrd = GUEST / f'initrd-{kernel}'
         if script is not None:
-            initrd = self.make_initrd(initrd, script, files)
+            initrd = self.make_initrd(kernel, script, files)
         command = [*prefix, kvmbus, 'run',
                    '--kernel', GUEST / f'vmlinuz-{kernel}',
                    '--initrd', initrd, '-c', cpus, '-m', memory,
@@ -67,18 +68,19 @@ class Machine:
         for nic in net:
             command += ['--net', nic]
         self.text = ''
-        self.error = open(WORK / 'stderr', 'w+')
+        self.error = open(WORK / f'stderr-{kernel}', 'w+')
         self.process = subprocess.Popen(
             [str(w) for w in (*command, *options)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.error)
 
     @staticmethod
-    def make_initrd(initrd, script, files):
+    def make_initrd(kernel, script, files):
         path = SCRATCH / 'script.sh'
-        out = SCRATCH / 'initrd.cpio'
+        out = SCRATCH / f'initrd-{kernel}.cpio'
         path.write_text(script)
-        subprocess.run([REPO / 'scripts/guest-initrd', initrd, path, out,
-                        *files], check=True)
+        subprocess.run([REPO / 'scripts/guest-initrd',
+                        GUEST / f'initrd-{kernel}', path, out, *files],
+                       check=True)
         return out
 
     def read(self):
@@ -148,16 +150,22 @@ NETWORK = (REPO / 'tests/nested/guest/network.sh').read_text()
 
 
 @contextlib.contextmanager
-def host(*words):
-    """A server of tests/nested/net_server.py on this side, with its port."""
-    server = subprocess.Popen(
-        [sys.executable, REPO / 'tests/nested/net_server.py', *words],
-        stdout=subprocess.PIPE, text=True)
+def server(*command):
+    """It runs, until it is killed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        yield int(server.stdout.readline())
+        yield process
     finally:
-        server.kill()
-        server.wait()
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def host(*words, prefix=()):
+    """A server of tests/nested/net_server.py on this side, with its port."""
+    with server(*prefix, sys.executable, REPO / 'tests/nested/net_server.py',
+                *words) as process:
+        yield int(process.stdout.readline())
 
 
 @case()
@@ -307,6 +315,139 @@ def forwards(run):
         time.sleep(0.1)
     m.type('go\n')
     m.script_ok()
+
+
+TAP = (REPO / 'tests/nested/guest/tap.sh').read_text()
+CLIENT = REPO / 'tests/nested/guest/net_client.py'
+IN_NETWORK = ['ip', 'netns', 'exec', 'tap-test']
+
+
+@contextlib.contextmanager
+def tap_network():
+    """A network namespace with tap0; 10.9.1.1 and fd09:1::1 are behind it."""
+    def ip(*words, check=True):
+        subprocess.run(['ip', *words], check=check)
+
+    ip('netns', 'add', 'tap-test')
+    try:
+        for words in ('tuntap add tap0 mode tap multi_queue',
+                      'addr add 10.9.0.1/24 dev tap0',
+                      'addr add fd09::1/64 dev tap0 nodad',
+                      'link set tap0 mtu 9000 up', 'link set lo up',
+                      'addr add 10.9.1.1/32 dev lo',
+                      'addr add fd09:1::1/128 dev lo nodad'):
+            ip('-n', 'tap-test', *words.split())
+        with host('http', '0', '::', prefix=IN_NETWORK) as http, \
+                host('echo', '0', '::', prefix=IN_NETWORK) as echo:
+            yield http, echo
+    finally:
+        ip('netns', 'delete', 'tap-test')
+
+
+TAP_OFFLOADS = ' '.join(f'{what} {state}' for what in
+                        ('lro', 'gro', 'tso', 'sg', 'rx', 'tx')
+                        for state in ('off', 'on'))
+
+
+@case()
+def tap(run):
+    """Everything that passes a tap device of many queues, by real routing."""
+    capture = SCRATCH / 'tap.pcapng'
+    sum_of = hashlib.md5(random.Random(2097152).randbytes(2097152)).hexdigest()
+    with tap_network() as (http, echo), \
+            server(*IN_NETWORK, 'sh', '-c', 'exec iperf3 -s >/dev/null'):
+        m = run('--capture', capture, cpus=2, timeout=600,
+                net=['tap:tap0'], prefix=IN_NETWORK, memory='768M',
+                disks=[root_disk()], append='root=LABEL=kvmbus',
+                files=[CLIENT],
+                script=f'HERE=2 MTU=9000 SUM={sum_of}\n' + TAP + f'''
+    up
+    reach 10.9.1.1
+    for what in 10.9.1.1 fd09:1::1; do
+        client streams $what {http}
+    done
+    for what in 10.9.0.1 fd09::1; do
+        client datagrams $what {echo}
+    done
+    client connections 10.9.1.1 {http}
+    for what in -k -S -l -x -i; do
+        chroot /root ethtool $what eth0 || exit 1
+    done
+    iperf -t 1 -P 4
+    iperf -t 1 -P 4 -R
+    iperf -t 1 -u -b 0 -l 64
+    chroot /root iperf3 -c 10.9.0.1 -t 1000 --bidir -b 20M >/dev/null 2>&1 &
+    perf=$!
+    set -- {TAP_OFFLOADS}
+    while [ $# != 0 ]; do
+        chroot /root ethtool -K eth0 $1 $2 || exit 2
+        stream 10.9.1.1 {http}
+        shift 2
+    done
+    kill $perf || exit 3
+    for n in 1 2 1 2; do
+        chroot /root ethtool -L eth0 combined $n || exit 4
+        reach 10.9.0.1
+        stream fd09:1::1 {http}
+    done
+    ip link set eth0 down
+    echo DOWN; read x
+    ip link set eth0 up
+    ip -6 addr add fd09::2/64 dev eth0 2>/dev/null
+    ip route add default via 10.9.0.1 2>/dev/null
+    reach 10.9.0.1
+    for i in 1 2 3; do
+        rmmod hv_netvsc && up && reach 10.9.1.1
+    done
+    stream 10.9.1.1 {http}
+    echo DELETE; read x
+    n=0
+    while [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do
+        n=$((n + 1)); [ $n -lt 100 ] || exit 5; usleep 100000
+    done
+    ping -c 1 -W 1 10.9.0.1 && exit 6
+    true''')
+        m.wait_for('DOWN', 600)
+        with host('flood', '9', '10.9.0.2', prefix=IN_NETWORK):
+            m.type('\n')
+            m.wait_for('DELETE', 600)
+        subprocess.run(['ip', '-n', 'tap-test', 'link', 'delete', 'tap0'],
+                       check=True)
+        m.type('\n')
+        m.script_ok()
+    listed = subprocess.run(['tcpdump', '-nr', capture, '-c', '20'],
+                            capture_output=True, text=True)
+    expect(listed.returncode == 0 and 'IP 10.9.0.2' in listed.stdout,
+           f'tcpdump cannot read the capture: {listed.stderr}')
+
+
+@case()
+def socket_cable(run):
+    """Two machines, of two kernels, back to back."""
+    cable = f'socket:{SCRATCH / "cable"}'
+    machines = {}
+    for here, kernel in (2, '6.1'), (1, '6.12'):
+        mac = f'mac=02:00:00:00:00:0{here}'
+        machines[here] = run(
+            kernel=kernel, net=[f'{cable},{mac}'],
+            script=f'HERE={here}\n' + TAP + '''
+    up
+    echo UP; read x
+    if [ $HERE = 1 ]; then
+        head -c 3000000 /dev/urandom >/f
+        md5sum </f
+        nc -l -p 7 </f
+    else
+        reach 10.9.0.1
+        nc 10.9.0.1 7 | md5sum
+    fi
+    true''')
+    for m in machines.values():
+        m.wait_for('UP\n')
+        m.type('\n')
+    sums = [re.findall('^[0-9a-f]{32}', m.script_ok().text, re.M)
+            for m in machines.values()]
+    expect(sums[0] == sums[1] and len(sums[0]) == 1, f'MD5: {sums}')
 
 
 # TLFS: FD-05 FD-58 FD-61 SYNIC-22 SYNIC-56 SYNIC-57 HC-87
