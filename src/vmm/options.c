@@ -3,11 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/reservations.h"
-#include "backends/block_nbd.h"
 #include "core/error.h"
 #include "core/trace.h"
-#include "devices/storvsp/storvsp.h"
 #include "hv/hv.h"
 #include "vmm/call.h"
 #include "vmm/disk.h"
@@ -19,8 +16,6 @@
 #define MEMORY_MIN	(2 * MIB)
 #define MEMORY_MAX	(UINT64_C(1) << 40)
 #define CPUS_DEFAULT	4u
-#define BPS_MIN		(64 * 1024u)
-#define RECONNECT_MAX	3600u	/* seconds */
 
 bool usage(GError **error, const char *what, const char *why,
 	   const char *advice)
@@ -92,7 +87,7 @@ bool parse_count(const char *text, unsigned max, unsigned *out)
 	return true;
 }
 
-static bool set_string(char **to, const char *value)
+bool set_string(char **to, const char *value)
 {
 	g_free(*to);
 	*to = g_strdup(value);
@@ -194,8 +189,8 @@ static bool set_trace(struct options *o, const char *value, GError **error)
 		if (!trace_enable(areas[i]))
 			return bad_value(error, "trace", areas[i],
 					 "there is no such area",
-					 "hv, vmbus, storvsp, scsi, block, "
-					 "net, chipset, kvm, or all");
+					 "hv, vmbus, storvsp, netvsp, scsi, "
+					 "block, net, chipset, kvm, or all");
 	return true;
 }
 
@@ -222,7 +217,7 @@ static bool set_control(struct options *o, const char *value, GError **error)
 	return set_string(&o->control, value);
 }
 
-static bool is_on(const char *value, bool *out)
+bool is_on(const char *value, bool *out)
 {
 	*out = !strcmp(value, "on");
 	return *out || !strcmp(value, "off");
@@ -285,35 +280,6 @@ static bool set_ephemeral(struct options *o, const char *value, GError **error)
 	return true;
 }
 
-/* On, off, or on with a limit. */
-static bool set_disk_ephemeral(struct disk_options *d, const char *value)
-{
-	d->ephemeral_max = 0;
-	if (is_on(value, &d->ephemeral))
-		return true;
-	d->ephemeral = true;
-	return options_parse_size(value, &d->ephemeral_max) &&
-	       d->ephemeral_max >= MIB;
-}
-
-static bool is_word(const char *text, size_t max)
-{
-	for (const char *p = text; *p; p++)
-		if (!g_ascii_isgraph(*p))
-			return false;
-	return *text && strlen(text) <= max;
-}
-
-static bool parse_rate(const char *text, uint64_t *rate)
-{
-	unsigned n;
-
-	if (!parse_count(text, UINT_MAX, &n) || !n)
-		return false;
-	*rate = n;
-	return true;
-}
-
 char *keyed_parse(const struct keyed *k, const char *value, void *to,
 		  GError **error)
 {
@@ -332,121 +298,6 @@ char *keyed_parse(const struct keyed *k, const char *value, void *to,
 		}
 	}
 	return g_string_free(g_steal_pointer(&head), FALSE);
-}
-
-/* One "key=value" of a --disk. */
-static bool set_disk_key(void *to, const char *key, const char *value)
-{
-	struct disk_options *d = to;
-
-	if (!strcmp(key, "ro"))
-		return is_on(value, &d->read_only);
-	if (!strcmp(key, "direct"))
-		return is_on(value, &d->direct);
-	if (!strcmp(key, "format"))
-		return (d->raw = !strcmp(value, "raw")) ||
-		       !strcmp(value, "auto");
-	if (!strcmp(key, "backing"))
-		return is_on(value, &d->backing);
-	if (!strcmp(key, "reconnect"))
-		return parse_count(value, RECONNECT_MAX, &d->reconnect);
-	if (!strcmp(key, "ephemeral"))
-		return set_disk_ephemeral(d, value);
-	if (!strcmp(key, "shared"))
-		return is_word(value, PR_NAME_MAX) &&
-		       set_string(&d->shared, value);
-	if (!strcmp(key, "iops"))
-		return parse_rate(value, &d->iops);
-	if (!strcmp(key, "bps"))
-		return options_parse_size(value, &d->bps) && d->bps >= BPS_MIN;
-	if (!strcmp(key, "serial"))
-		return is_word(value, 20) && set_string(&d->serial, value);
-	if (!strcmp(key, "controller"))
-		return parse_count(value, CONTROLLER_MAX - 1, &d->controller);
-	return parse_count(value, STORVSP_LUN_MAX - 1, &d->lun);
-}
-
-void disk_options_free(struct disk_options *d)
-{
-	if (!d)
-		return;
-
-	g_free(d->file);
-	g_free(d->serial);
-	g_free(d->shared);
-	g_free(d);
-}
-
-static struct disk_options *parse_disk(const struct keyed *k,
-				       const char *value, GError **error)
-{
-	struct disk_options *d = g_new0(struct disk_options, 1);
-
-	d->direct = true;
-	d->reconnect = BLOCK_NBD_RECONNECT;
-	d->controller = d->lun = DISK_AUTO;
-	d->file = keyed_parse(k, value, d, error);
-	if (d->file && *d->file)
-		return d;
-	if (d->file)
-		bad_value(error, k->option, value, "it names no file",
-			  k->advice);
-	disk_options_free(d);
-	return NULL;
-}
-
-struct disk_options *disk_options_parse(const char *value, GError **error)
-{
-	static const char *const keys[] = { "ro", "format", "direct",
-					    "ephemeral", "shared", "iops",
-					    "bps", "serial", "controller",
-					    "lun", "reconnect", "backing",
-					    NULL };
-	static const struct keyed keyed = {
-		.option = "disk", .keys = keys, .set = set_disk_key,
-		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
-			  "ephemeral=on|off|SIZE shared=NAME iops=N "
-			  "bps=SIZE (64K or more) serial=TEXT "
-			  "controller=0-3 lun=0-63 "
-			  "reconnect=SECONDS backing=on|off",
-	};
-	struct disk_options *d = parse_disk(&keyed, value, error);
-
-	if (!d || !d->shared ||
-	    (!d->read_only && !d->ephemeral && d->direct))
-		return d;
-	bad_value(error, "disk", value,
-		  "all who share a disk write it, past the cache of the host",
-		  "leave ro=, ephemeral= and direct= out");
-	disk_options_free(d);
-	return NULL;
-}
-
-static bool set_disk(struct options *o, const char *value, GError **error)
-{
-	struct disk_options *d = disk_options_parse(value, error);
-
-	if (d)
-		g_ptr_array_add(o->disks, d);
-	return d;
-}
-
-static bool set_cdrom(struct options *o, const char *value, GError **error)
-{
-	static const char *const keys[] = { "controller", "lun", NULL };
-	static const struct keyed keyed = {
-		.option = "cdrom", .keys = keys, .set = set_disk_key,
-		.advice = "--cdrom FILE|none[,controller=0-3][,lun=0-63]",
-	};
-	struct disk_options *d = parse_disk(&keyed, value, error);
-
-	if (!d)
-		return false;
-	g_ptr_array_add(o->disks, d);
-	d->cdrom = true;
-	if (!strcmp(d->file, "none"))
-		g_clear_pointer(&d->file, g_free);
-	return true;
 }
 
 #define RUN_AND_DOCTOR	(1u << COMMAND_RUN | 1u << COMMAND_DOCTOR)
@@ -524,8 +375,8 @@ static const struct option {
 	  "MSRs that nobody knows: ignore (read 0) or gp (ignore)",
 	  set_unknown_msr },
 	{ 0, "trace", "AREA[,AREA...]",
-	  "one line on stderr per event: hv, vmbus, storvsp, scsi,\n"
-	  "block, net, chipset, kvm, all", set_trace },
+	  "one line on stderr per event: hv, vmbus, storvsp, netvsp,\n"
+	  "scsi, block, net, chipset, kvm, all", set_trace },
 	{ 0, "stats", NULL, "print counts of exits at the end", set_stats },
 };
 
@@ -732,70 +583,6 @@ static bool parse_option(struct options *o, char **argv, int *at,
 		return usage(error, what, op->help, "kvmbus help");
 	}
 	return op->set(o, value, error);
-}
-
-/* The disks' places, taken one by one. */
-struct places {
-	bool taken[CONTROLLER_MAX][STORVSP_LUN_MAX];
-};
-
-static bool take_place(struct places *p, struct disk_options *d,
-		       unsigned controller, unsigned lun)
-{
-	if (p->taken[controller][lun])
-		return false;
-
-	p->taken[controller][lun] = true;
-	d->controller = controller;
-	d->lun = lun;
-	return true;
-}
-
-/* The first free LUN, of the controller that was asked for if one was. */
-static bool take_free_place(struct places *p, struct disk_options *d)
-{
-	bool any = d->controller == DISK_AUTO;
-	unsigned first = any ? 0 : d->controller;
-	unsigned last = any ? CONTROLLER_MAX - 1 : d->controller;
-
-	for (unsigned c = first; c <= last; c++)
-		for (unsigned lun = 0; lun < STORVSP_LUN_MAX; lun++)
-			if (take_place(p, d, c, lun))
-				return true;
-	return false;
-}
-
-static bool no_place(GError **error, const struct disk_options *d,
-		     const char *why, const char *advice)
-{
-	return bad_value(error, d->cdrom ? "cdrom" : "disk",
-			 d->file ?: "none", why, advice);
-}
-
-/* Disks that say where they want to be come first. */
-static bool place_disks(struct options *o, GError **error)
-{
-	struct places places = { 0 };
-
-	for (unsigned i = 0; i < o->disks->len; i++) {
-		struct disk_options *d = o->disks->pdata[i];
-		unsigned c = d->controller == DISK_AUTO ? 0 : d->controller;
-
-		if (d->lun != DISK_AUTO && !take_place(&places, d, c, d->lun))
-			return no_place(error, d,
-					"another disk has that controller "
-					"and lun", "leave lun= out");
-	}
-	for (unsigned i = 0; i < o->disks->len; i++) {
-		struct disk_options *d = o->disks->pdata[i];
-
-		if (d->lun == DISK_AUTO && !take_free_place(&places, d))
-			return no_place(error, d,
-					"all LUNs are taken: 64 on each of 4 "
-					"controllers",
-					"fewer disks, or another controller=");
-	}
-	return true;
 }
 
 static void set_defaults(struct options *o)

@@ -14,6 +14,10 @@ bool bad_value(GError **error, const char *option, const char *value,
 
 /* All of @text is a decimal number up to @max. */
 bool parse_count(const char *text, unsigned max, unsigned *out);
+/* @value is "on" or "off". */
+bool is_on(const char *value, bool *out);
+/* A copy of @value takes the place of *@to; true. */
+bool set_string(char **to, const char *value);
 
 /* The form HEAD[,KEY=VALUE...]. */
 struct keyed {
@@ -30,6 +34,12 @@ struct keyed {
  */
 char *keyed_parse(const struct keyed *k, const char *value, void *to,
 		  GError **error);
+
+/* --disk FILE|URI[,KEY=VALUE...], --cdrom FILE|none[,KEY=VALUE...] */
+bool set_disk(struct options *o, const char *value, GError **error);
+bool set_cdrom(struct options *o, const char *value, GError **error);
+/* Give a controller and a LUN to all that have none. */
+bool place_disks(struct options *o, GError **error);
 
 /* --net MODE[,KEY=VALUE...], and what NICs have unless told otherwise. */
 bool set_net(struct options *o, const char *value, GError **error);
