@@ -116,8 +116,9 @@ void vmbus_return(struct vmbus_loan *loan);
 void vmbus_closed(struct vmbus_channel *ch);
 
 /*
- * Tell whether requests are under way: while they are, the channel polls its
- * ring instead of asking the guest for doorbells.  A device that has its hands
+ * Tell whether requests are under way, or more are likely: while they are, the
+ * channel polls its ring instead of asking the guest for doorbells, until it has
+ * looked and found nothing.  A device that has its hands
  * full may leave packets in the ring if it is busy; ready() is called again
  * after a completion and when it is busy no more.
  */

@@ -48,15 +48,19 @@ static void netvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
 	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
 	struct queue *q = vmbus_channel_data(ch);
 	struct vmbus_packet pkt;
+	bool some = false;
 
 	/* Of a sub-channel whose primary channel has closed before it. */
 	if (!primary(nv))
 		return;
 	/* What the back end has no room for yet waits in the ring. */
-	while (!q->tx.blocked && vmbus_recv(ch, &pkt) > 0)
+	while (!q->tx.blocked && vmbus_recv(ch, &pkt) > 0) {
 		handle(q, &pkt);
+		some = true;
+	}
 	if (!q->tx.blocked)
 		tx_flush(q);
+	tx_looked(q, some);
 	rndis_send_responses(nv);
 	nvsp_send_table(nv);
 	rx_run(nv);

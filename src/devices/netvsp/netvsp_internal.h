@@ -72,6 +72,7 @@ struct netvsp;
 struct tx {
 	unsigned frames, sent, iovs, owed;
 	bool blocked, shedding;
+	size_t bulk;	/* bytes that left since something came, see tx.c */
 	struct loop_timer patience;	/* set while blocked */
 	struct net_frame frame[TX_BATCH];
 	struct frame_header header[TX_BATCH];
@@ -245,6 +246,8 @@ void tx_packet(struct queue *q, struct vmbus_packet *pkt,
 	       const struct nvsp_message *m);
 /* Hand over what there is.  False if the back end is full. */
 bool tx_flush(struct queue *q);
+/* The ring has been looked at, and had something (@some) or not. */
+void tx_looked(struct queue *q, bool some);
 /* No frame is in hand any more: what the back end does not take is lost. */
 void tx_shed(struct queue *q);
 void tx_shed_all(struct netvsp *nv);

@@ -157,6 +157,7 @@ bool rx_flush(struct queue *q)
 		return false;
 	nv->recv.state[q->rx.trans_id - 1] = BUFFER_HEAD;
 	q->rx.count = 0;
+	q->tx.bulk = 0;
 	return true;
 }
 

@@ -22,6 +22,8 @@
 #define TCP_CSUM	16
 #define UDP_CSUM	6
 #define PPI_MAX		512	/* bytes */
+#define TX_BULK		16384u	/* bytes */
+#define TX_FRAME_COST	2048u	/* bytes that could be sent instead of one */
 
 /* What an RNDIS packet asks for beside being sent. */
 struct wishes {
@@ -404,6 +406,19 @@ static void set_blocked(struct queue *q, bool blocked)
 	vmbus_channel_set_busy(q->ch, blocked);
 }
 
+/*
+ * A guest that sends much and is sent nothing is not asked to ring for each
+ * frame: the channel looks at its ring now and then, until it finds nothing.
+ * One that waits for an answer to each frame would have to wait for the look.
+ */
+void tx_looked(struct queue *q, bool some)
+{
+	if (!some)
+		q->tx.bulk = 0;
+	vmbus_channel_set_busy(q->ch, q->tx.blocked ||
+				      q->tx.bulk >= TX_BULK);
+}
+
 static void hand_over(struct queue *q)
 {
 	struct tx *tx = &q->tx;
@@ -412,9 +427,11 @@ static void hand_over(struct queue *q)
 	if (tx->sent < tx->frames && !q->nv->unplugged)
 		end += net_send(q->line->nb, tx->frame + tx->sent,
 				tx->frames - tx->sent);
-	for (; tx->sent < end; tx->sent++)
+	for (; tx->sent < end; tx->sent++) {
+		tx->bulk += tx->frame[tx->sent].len + TX_FRAME_COST;
 		stats_count(&q->nv->tx, tx->to[tx->sent],
 			    tx->frame[tx->sent].len);
+	}
 }
 
 bool tx_flush(struct queue *q)

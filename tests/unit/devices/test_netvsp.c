@@ -869,6 +869,30 @@ static void a_cable_that_stays_full_loses_frames(void **state)
 }
 
 /* Two guests that wait for each other's buffers would never go on. */
+static void who_sends_much_and_gets_nothing_need_not_ring(void **state)
+{
+	struct netvsc *c = *state;
+	g_autofree struct made *small = make_frame(4, IPPROTO_UDP, 64);
+	g_autoptr(GPtrArray) all = NULL;
+
+	for (unsigned n = 1; n <= 8; n++) {
+		send_frame(c, small, NULL, 0);
+		g_free(net_mem_sent(c->cable));
+		assert_int_equal(c->ch[0]->busy, n == 8);
+	}
+	fake_kick(c->ch[0]);
+	assert_false(c->ch[0]->busy);
+	for (unsigned n = 0; n < 20; n++) {
+		send_frame(c, small, NULL, 0);
+		g_free(net_mem_sent(c->cable));
+		assert_false(c->ch[0]->busy);
+		net_mem_receive(c->cable, NULL, small->bytes, small->len);
+		c->cable->net.user.readable(c->cable->net.user.user);
+	}
+	all = netvsc_received(c, 0);
+	assert_int_equal(all->len, 20);
+}
+
 static void buffers_come_back_past_frames_that_wait(void **state)
 {
 	struct netvsc *c = *state;
@@ -1877,6 +1901,7 @@ int main(void)
 		STARTED(a_frame_may_lie_in_pages),
 		STARTED(a_full_cable_holds_the_ring_up),
 		STARTED(a_cable_that_stays_full_loses_frames),
+		STARTED(who_sends_much_and_gets_nothing_need_not_ring),
 		STARTED(buffers_come_back_past_frames_that_wait),
 		STARTED(no_frame_outlives_its_send_buffer),
 		STARTED(frames_that_make_no_sense_are_not_sent),
