@@ -143,14 +143,14 @@ static int64_t hand_over(struct block_nbd *n, struct nbd_command *c)
 
 	switch (c->op) {
 	case BLOCK_READ:
-		return nbd_aio_pread(h, c->bytes, c->len, c->offset, cb, 0);
+		return libnbd.aio_pread(h, c->bytes, c->len, c->offset, cb, 0);
 	case BLOCK_WRITE:
-		return nbd_aio_pwrite(h, c->bytes, c->len, c->offset, cb, fua);
+		return libnbd.aio_pwrite(h, c->bytes, c->len, c->offset, cb, fua);
 	case BLOCK_WRITE_ZEROES:
-		return nbd_aio_zero(h, c->len, c->offset, cb, fua);
+		return libnbd.aio_zero(h, c->len, c->offset, cb, fua);
 	case BLOCK_FLUSH:
 		c->number = n->answered;
-		return nbd_aio_flush(h, cb, 0);
+		return libnbd.aio_flush(h, cb, 0);
 	case BLOCK_GROW:
 		break;
 	}
@@ -165,8 +165,8 @@ void nbd_command_send(struct block_nbd *n, struct nbd_command *c)
 		nbd_command_move(c, &n->sent);
 	if (hand_over(n, c) >= 0)
 		return;
-	error = nbd_get_errno() ?: EIO;
-	n->lost = nbd_aio_is_dead(n->link->h) || nbd_aio_is_closed(n->link->h);
+	error = libnbd.get_errno() ?: EIO;
+	n->lost = libnbd.aio_is_dead(n->link->h) || libnbd.aio_is_closed(n->link->h);
 	if (n->lost)
 		error = ENOTCONN;
 	completed(c, &error);

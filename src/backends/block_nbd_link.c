@@ -74,7 +74,7 @@ static void connected(void *user, struct nbd_handle *h, const GError *error)
 	}
 	if (why)
 		say(n, why);
-	nbd_close(h);
+	libnbd.close(h);
 	loop_timer_set(n->loop, &n->retry, loop_now(n->loop) + RETRY_NS);
 }
 
@@ -93,7 +93,7 @@ static void link_free(void *p)
 {
 	struct nbd_link *link = p;
 
-	nbd_close(link->h);
+	libnbd.close(link->h);
 	g_free(link);
 }
 
@@ -118,7 +118,7 @@ static void give_up(struct block_nbd *n)
 	n->replayed = NULL;
 	while ((c = nbd_command_first(&n->sent)))
 		nbd_command_move(c, &n->again);
-	nbd_close(link->h);
+	libnbd.close(link->h);
 	link->h = NULL;
 	if (!link->polled) {
 		g_free(link);
@@ -220,7 +220,7 @@ static void look_at_answers(struct block_nbd *n)
 
 static bool is_dead(const struct nbd_link *link)
 {
-	return nbd_aio_is_dead(link->h) || nbd_aio_is_closed(link->h);
+	return libnbd.aio_is_dead(link->h) || libnbd.aio_is_closed(link->h);
 }
 
 void nbd_link_settle(struct block_nbd *n)
@@ -248,7 +248,7 @@ void nbd_link_hurry(struct block_nbd *n)
 /* Bits of poll(2) that the library wants to hear of. */
 static unsigned wanted(const struct nbd_link *link)
 {
-	unsigned direction = nbd_aio_get_direction(link->h);
+	unsigned direction = libnbd.aio_get_direction(link->h);
 
 	return (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0u) |
 	       (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0u);
@@ -263,9 +263,9 @@ static void link_ready(struct loop_poll *p, unsigned events)
 	if (events & (POLLERR | POLLHUP))
 		events |= want;
 	if (events & want & POLLIN)
-		nbd_aio_notify_read(link->h);
+		libnbd.aio_notify_read(link->h);
 	else if (events & want & POLLOUT)
-		nbd_aio_notify_write(link->h);
+		libnbd.aio_notify_write(link->h);
 	nbd_link_settle(link->n);
 	nbd_link_watch(link->n);
 }
@@ -292,7 +292,7 @@ void nbd_link_watch(struct block_nbd *n)
 		return;
 	if (!link->polled) {
 		loop_poll_add(n->loop, &link->poll,
-			      nbd_aio_get_fd(link->h));
+			      libnbd.aio_get_fd(link->h));
 		link->polled = true;
 	}
 	loop_poll_set(&link->poll, wanted(link));
@@ -335,7 +335,7 @@ void nbd_link_step(struct block_nbd *n, int64_t deadline)
 			give_up(n);
 		n->failed = true;
 	} else if (n->link) {
-		nbd_poll(n->link->h, forever ? -1 : (int)(left / 1000));
+		libnbd.poll(n->link->h, forever ? -1 : (int)(left / 1000));
 	} else if (!forever) {
 		connect_now(n);
 	}
@@ -349,11 +349,11 @@ static void say_goodbye(struct nbd_handle *h)
 {
 	int64_t end = g_get_monotonic_time() + GOODBYE_US, left;
 
-	if (nbd_aio_disconnect(h, 0) < 0)
+	if (libnbd.aio_disconnect(h, 0) < 0)
 		return;
-	while (!nbd_aio_is_closed(h) && !nbd_aio_is_dead(h) &&
+	while (!libnbd.aio_is_closed(h) && !libnbd.aio_is_dead(h) &&
 	       (left = end - g_get_monotonic_time()) > 0)
-		if (nbd_poll(h, (int)(left / 1000)) < 0)
+		if (libnbd.poll(h, (int)(left / 1000)) < 0)
 			break;
 }
 

@@ -20,7 +20,7 @@ struct nbd_attempt {
 
 static void attempt_free(struct nbd_attempt *a)
 {
-	nbd_close(a->h);
+	libnbd.close(a->h);
 	g_clear_error(&a->error);
 	pthread_mutex_destroy(&a->lock);
 	g_free(a->name);

@@ -37,7 +37,7 @@ struct attempt {
 /* Its messages begin with the name of the function that was called. */
 static char *last_words(void)
 {
-	const char *text = nbd_get_error(), *colon;
+	const char *text = libnbd.get_error(), *colon;
 
 	if (!text || !*text)
 		return g_strdup("the server ended the connection");
@@ -95,8 +95,8 @@ static int time_left(const struct attempt *a)
 /* As long as it is busy with the connection; false at the end of time. */
 static bool wait_for(struct attempt *a, struct nbd_handle *h)
 {
-	while (nbd_aio_is_connecting(h)) {
-		int n = nbd_poll(h, time_left(a));
+	while (libnbd.aio_is_connecting(h)) {
+		int n = libnbd.poll(h, time_left(a));
 
 		if (n < 0)
 			return false;
@@ -124,7 +124,7 @@ static bool choose_export(struct attempt *a, struct nbd_handle *h,
 {
 	nbd_completion_callback cb = { .callback = gone, .user_data = a };
 
-	if (nbd_aio_opt_go(h, cb) < 0 || !wait_for(a, h))
+	if (libnbd.aio_opt_go(h, cb) < 0 || !wait_for(a, h))
 		return fail_connect(a, 0, error);
 	if (a->result)
 		return fail_export(a, error);
@@ -140,7 +140,7 @@ static void keep_alive(struct nbd_handle *h)
 		{ TCP_KEEPCNT, KEEPALIVE_N },
 		{ TCP_USER_TIMEOUT, KEEPALIVE_S * KEEPALIVE_N * 1000 },
 	};
-	int fd = nbd_aio_get_fd(h), on = 1;
+	int fd = libnbd.aio_get_fd(h), on = 1;
 
 	/* Those that are no TCP sockets refuse, and need none of it. */
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -156,19 +156,19 @@ static bool connect_now(struct attempt *a, struct nbd_handle *h,
 	int ret;
 
 	/* Reads that fail are not looked at, so memory need not be zero. */
-	nbd_set_pread_initialize(h, false);
-	nbd_set_opt_mode(h, true);
-	nbd_set_uri_allow_local_file(h, true);
-	ret = s->uri ? nbd_aio_connect_uri(h, s->uri) :
-		       nbd_aio_connect_socket(h, s->fd);
+	libnbd.set_pread_initialize(h, false);
+	libnbd.set_opt_mode(h, true);
+	libnbd.set_uri_allow_local_file(h, true);
+	ret = s->uri ? libnbd.aio_connect_uri(h, s->uri) :
+		       libnbd.aio_connect_socket(h, s->fd);
 	if (ret < 0)
-		return fail_connect(a, nbd_get_errno(), error);
+		return fail_connect(a, libnbd.get_errno(), error);
 	if (!wait_for(a, h))
 		return fail_connect(a, 0, error);
 	/* A server of the old kind knows one export and asks for no name. */
-	if (nbd_aio_is_negotiating(h) && !choose_export(a, h, error))
+	if (libnbd.aio_is_negotiating(h) && !choose_export(a, h, error))
 		return false;
-	if (!nbd_aio_is_ready(h))
+	if (!libnbd.aio_is_ready(h))
 		return fail_connect(a, 0, error);
 	keep_alive(h);
 	return true;
@@ -181,13 +181,15 @@ struct nbd_handle *nbd_connect(const struct nbd_server *server,
 		.server = server,
 		.deadline = g_get_monotonic_time() + limit_ms * INT64_C(1000),
 	};
-	autoptr(nbd_handle) h = nbd_create();
-	bool ok;
+	bool there = nbd_library_load(server->name, error), ok;
+	autoptr(nbd_handle) h = there ? libnbd.create() : NULL;
 
 	if (!h) {
 		if (!server->uri)
 			close(server->fd);
-		return fail_connect(&a, 0, error), NULL;
+		if (there)
+			fail_connect(&a, 0, error);
+		return NULL;
 	}
 	ok = connect_now(&a, h, error);
 	g_free(a.text);
@@ -196,25 +198,25 @@ struct nbd_handle *nbd_connect(const struct nbd_server *server,
 
 static uint32_t block_size(struct nbd_handle *h, int which, uint32_t unknown)
 {
-	int64_t size = nbd_get_block_size(h, which);
+	int64_t size = libnbd.get_block_size(h, which);
 
 	return size > 0 && size <= UINT32_MAX ? (uint32_t)size : unknown;
 }
 
 void nbd_export_read(struct nbd_handle *h, struct nbd_export *e)
 {
-	int64_t size = nbd_get_size(h);
+	int64_t size = libnbd.get_size(h);
 
 	*e = (struct nbd_export){
 		.size = size > 0 ? (uint64_t)size : 0,
 		.block_min = block_size(h, LIBNBD_SIZE_MINIMUM, 1),
 		.block_good = block_size(h, LIBNBD_SIZE_PREFERRED, 0),
 		.len_max = block_size(h, LIBNBD_SIZE_MAXIMUM, LEN_MAX),
-		.read_only = nbd_is_read_only(h) > 0,
-		.rotational = nbd_is_rotational(h) > 0,
-		.can_flush = nbd_can_flush(h) > 0,
-		.can_fua = nbd_can_fua(h) > 0,
-		.can_zero = nbd_can_zero(h) > 0,
-		.can_trim = nbd_can_trim(h) > 0,
+		.read_only = libnbd.is_read_only(h) > 0,
+		.rotational = libnbd.is_rotational(h) > 0,
+		.can_flush = libnbd.can_flush(h) > 0,
+		.can_fua = libnbd.can_fua(h) > 0,
+		.can_zero = libnbd.can_zero(h) > 0,
+		.can_trim = libnbd.can_trim(h) > 0,
 	};
 }

@@ -7,13 +7,13 @@
 #define BACKENDS_NBD_CONNECT_H
 
 #include <glib.h>
-#include <libnbd.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/nbd_library.h"
 #include "core/autoptr.h"
 
-AUTOPTR_DEFINE(nbd_handle, nbd_close)
+AUTOPTR_DEFINE(nbd_handle, libnbd.close)
 
 /* Where the server is. */
 struct nbd_server {

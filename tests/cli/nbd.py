@@ -146,6 +146,19 @@ def without_qemu_nbd(b, run, kvmbus):
     assert '[qemu-nbd.missing]' in done.stderr, done.stderr
 
 
+def without_library(b, run, kvmbus):
+    """It is loaded by the first disk that needs it."""
+    b.write('libnbd.so.0', b'')
+    for what, error in ('nbd://localhost:1/', '[nbd.library]'), \
+            (b / 'some.img', None):
+        b.write('some.img', bytes(MIB))
+        done = subprocess.run([kvmbus, 'disk', 'info', what],
+                              env={'LD_LIBRARY_PATH': str(b.folder)},
+                              capture_output=True, text=True)
+        assert done.returncode == (69 if error else 0), done.stderr
+        assert not error or error in done.stderr, done.stderr
+
+
 def children(pid):
     with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
         return [int(child) for child in f.read().split()]
@@ -176,6 +189,8 @@ def functions(kvmbus):
     yield 'nbd-uris', uris
     yield 'nbd-without-qemu-nbd', \
         lambda b, run: without_qemu_nbd(b, run, kvmbus)
+    yield 'nbd-without-library', \
+        lambda b, run: without_library(b, run, kvmbus)
     for f in servers, tls, images, backing, locked_images:
         yield f'nbd-{f.__name__.replace("_", "-")}', f if QEMU_NBD else None
     yield 'nbd-killed', (lambda b, run: killed(b, run, kvmbus)) \
