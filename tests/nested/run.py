@@ -972,6 +972,7 @@ def killed(run):
 def user_errors(run):
     """What tests/cli could not try where Linux cannot be booted."""
     done = subprocess.run([sys.executable, REPO / 'tests/cli/run.py', KVMBUS],
+                          env={**os.environ, 'TMPDIR': str(SCRATCH)},
                           capture_output=True, text=True)
     wrong = [line for line in done.stdout.splitlines()
              if line.startswith('not ok')]
