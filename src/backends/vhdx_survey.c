@@ -8,6 +8,7 @@
 #include "core/util.h"
 
 #define ENTRIES		(VHDX_SECTOR / sizeof(uint64_t))	/* of a page */
+#define FILE_MAX	(2 * VHDX_SIZE_MAX)	/* that can have been used */
 
 /* The parent's size is the end of what it has. */
 static uint64_t data_below(const struct vhdx *v, uint64_t at)
@@ -123,6 +124,9 @@ int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s)
 	uint64_t page[ENTRIES], units = v->file->size / VHDX_MIB;
 	int ret = 0;
 
+	*s = (struct vhdx_survey){ 0 };
+	if (v->file->size > FILE_MAX)
+		return -EFBIG;
 	*s = (struct vhdx_survey){
 		.used = block_bitmap_new(units),
 		.damaged_header = v->damaged_header,

@@ -448,14 +448,6 @@ struct network *machine_network(struct machine *m)
 	return &m->network;
 }
 
-void machine_change_disc(struct machine *m, const struct disc_change *asked)
-{
-	struct disc_change change = *asked;
-
-	change.loop = m->loop;
-	storage_change_disc(&m->storage, &change);
-}
-
 /*
  * Making one.
  */

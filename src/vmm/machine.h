@@ -18,7 +18,6 @@
 
 #include "core/autoptr.h"
 #include "vmm/options.h"
-#include "vmm/storage.h"
 
 struct machine;
 struct network;
@@ -51,7 +50,5 @@ void machine_power_off(struct machine *m);
 struct network *machine_network(struct machine *m);
 /* Its disks, likewise. */
 struct storage *machine_storage(struct machine *m);
-/* As storage_change_disc(); the loop of @asked is set here. */
-void machine_change_disc(struct machine *m, const struct disc_change *asked);
 
 #endif

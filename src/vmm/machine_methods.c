@@ -168,7 +168,7 @@ static void insert_medium(void *host, struct control_call *call)
 
 	g_variant_get(control_args(call), "(uu&s)", &change.controller,
 		      &change.lun, &change.file);
-	machine_change_disc(host, &change);
+	storage_change_disc(machine_storage(host), &change);
 }
 
 static void eject_medium(void *host, struct control_call *call)
@@ -179,7 +179,7 @@ static void eject_medium(void *host, struct control_call *call)
 	g_variant_get(control_args(call), "(uub)", &change.controller,
 		      &change.lun, &force);
 	change.force = force;
-	machine_change_disc(host, &change);
+	storage_change_disc(machine_storage(host), &change);
 }
 
 const struct control_method machine_methods[] = {

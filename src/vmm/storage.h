@@ -30,7 +30,6 @@ struct disc_change {
 	unsigned controller, lun;
 	const char *file;	/* to put in, borrowed; NULL: take out */
 	bool force;		/* take it from a guest that has locked it */
-	struct loop *loop;	/* of the caller */
 	void (*done)(void *arg, GError *error);	/* the error passes */
 	void *arg;
 };

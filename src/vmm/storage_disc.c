@@ -15,6 +15,7 @@ struct change {
 	struct disc_change asked;
 	struct storage *storage;
 	struct controller *controller;
+	char *file;			/* "" if a disc is taken out */
 	struct block_backend *bb;	/* until it is in the drive */
 	int result;
 	struct loop_note there, back;
@@ -25,6 +26,7 @@ void storage_disc_free(void *change)
 	struct change *c = change;
 
 	block_close(c->bb);
+	g_free(c->file);
 	g_free(c);
 }
 
@@ -70,8 +72,14 @@ static void run_back(struct loop_note *note)
 {
 	struct change *c = container_of(note, struct change, back);
 	struct disc_change asked = c->asked;
+	struct place *place = &c->controller->place[asked.lun];
 	int result = c->result;
 
+	/* Unless the drive is being removed. */
+	if (!result && place->file) {
+		g_free(place->file);
+		place->file = g_steal_pointer(&c->file);
+	}
 	g_ptr_array_remove(c->storage->changes, c);
 	asked.done(asked.arg, result ? error_of(&asked, result) : NULL);
 }
@@ -97,7 +105,7 @@ static void run_there(struct loop_note *note)
 	struct change *c = container_of(note, struct change, there);
 
 	c->result = perform(c);
-	loop_post(c->asked.loop, &c->back);
+	loop_post(c->storage->main_loop, &c->back);
 }
 
 /* The medium to put in, if any; false with @error. */
@@ -141,6 +149,7 @@ void storage_change_disc(struct storage *s, const struct disc_change *asked)
 		return;
 	}
 	c->asked.file = NULL;
+	c->file = g_strdup(asked->file ?: "");
 	g_ptr_array_add(s->changes, c);
 	loop_post(iothread_loop(c->controller->io), &c->there);
 }

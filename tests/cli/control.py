@@ -156,7 +156,9 @@ def discs(kvmbus, b, run, check):
                             '')
             if problem:
                 return f'{words}: {problem}'
-        return check(run(*second), TEMPFAIL, 'disk.locked', '') or \
+        listed = run('call', path, 'ListDisks')
+        return said(listed, f"[(0, 3, '{disc}')]") or \
+            check(run(*second), TEMPFAIL, 'disk.locked', '') or \
             check(run('call', path, 'EjectMedium', '0', '3', 'false'), 0,
                   '') or check(run(*second), 0, '')
 
