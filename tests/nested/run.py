@@ -918,6 +918,85 @@ def dvd(run):
     m.script_ok()
 
 
+class Node:
+    """A machine of a cluster, which does what it is told."""
+
+    def __init__(self, run, name, kernel, disk):
+        self.said = 0
+        self.machine = run(
+            kernel=kernel, prefix=['env', f'TMPDIR={SCRATCH}'],
+            disks=[f'{root_disk()},ephemeral=on', f'{disk},shared={name}'],
+            append='root=LABEL=kvmbus', script=DATA + '''
+    stty -echo
+    pr() { chroot /root sg_persist -n "$@" $data; }
+    write() {
+        chroot /root sh -c "echo $1 | dd of=$data bs=512 conv=sync oflag=direct"
+    }
+    echo READY
+    while read -r line && [ "$line" != end ]; do eval "$line"; done
+    true''')
+
+    def do(self, command, good=True):
+        self.said += 1
+        self.machine.type(f'{command}; echo DONE-{self.said}-$?\n')
+        self.machine.wait_for(rf'DONE-{self.said}-\d+\n')
+        text, status = re.search(
+            rf'(?:.*\n)?(?:READY|DONE-{self.said - 1}-\d+)\n'
+            rf'(.*)DONE-{self.said}-(\d+)\n', self.machine.text,
+            re.DOTALL).groups()
+        expect((status == '0') == good, f'{command}: {status}: {text}')
+        return text
+
+    def keys(self):
+        return sorted(re.findall('^ +(0x[0-9a-f]+)$',
+                                 self.do('pr --in --read-keys'), re.M))
+
+    def end(self):
+        self.machine.type('end\n')
+        self.machine.script_ok()
+
+
+@case()
+def cluster(run):
+    """Two guests reserve the disk that they share."""
+    disk = new_disk('shared.img', 8 * MIB)
+    a, b = (Node(run, *words, disk) for words in (('a', '6.1'), ('b', '6.12')))
+    for node in a, b:
+        node.machine.wait_for('READY\n')
+    a.do('pr --out --register --param-sark=a')
+    b.do('pr --out --register --param-sark=b')
+    expect(a.keys() == ['0xa', '0xb'], 'a key is missing')
+    a.do('pr --out --reserve --param-rk=a --prout-type=1')
+    expect('Exclusive' in b.do('pr --in --read-reservation'),
+           'b sees no reservation')
+    a.do('write from-a')
+    b.do('write from-b', good=False)
+    expect('from-a' in b.do('head -c 6 $data'), 'b reads something else')
+
+    b.do('pr --out --preempt --param-rk=b --param-sark=a --prout-type=5')
+    a.do('pr --in --read-keys', good=False)     # a unit attention says so
+    expect(a.keys() == ['0xb'], 'a has still a key')
+    a.do('write from-a', good=False)
+    b.do('write from-b')
+    a.do('pr --out --register --param-sark=aa')
+    a.do('write from-a')
+    expect('0xaa' in b.do('pr --in --read-full-status'), 'no full status')
+
+    b.do('pr --out --register --param-rk=b --param-sark=bb --param-aptpl')
+    for node in a, b:
+        node.end()
+    c = Node(run, 'c', '6.1', disk)
+    c.machine.wait_for('READY\n')
+    expect(c.keys() == ['0xaa', '0xbb'], 'keys are lost')
+    c.do('write from-c', good=False)
+    c.do('pr --out --register --param-sark=c')
+    c.do('pr --out --clear --param-rk=c')
+    c.do('write from-c')
+    expect(c.keys() == [], 'keys are left')
+    c.end()
+    expect(disk.read_bytes()[:6] == b'from-c', 'something else is on the disk')
+
+
 @case(('vhd-fixed', '--fixed'), ('vhd-dynamic',))
 def root_on_vhd(run, *words):
     """A file system on a VHD is as good as new afterwards."""
