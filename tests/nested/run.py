@@ -1050,7 +1050,8 @@ def killed(run):
 @case()
 def user_errors(run):
     """What tests/cli could not try where Linux cannot be booted."""
-    done = subprocess.run([sys.executable, REPO / 'tests/cli/run.py', KVMBUS],
+    done = subprocess.run([sys.executable, REPO / 'tests/cli/run.py', KVMBUS,
+                           'memory'],
                           env={**os.environ, 'TMPDIR': str(SCRATCH)},
                           capture_output=True, text=True)
     wrong = [line for line in done.stdout.splitlines()
