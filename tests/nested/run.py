@@ -1038,6 +1038,65 @@ def login_from_vhdx(run):
     image.unlink()
 
 
+def disk_tool(*words):
+    return subprocess.run([KVMBUS, 'disk', *map(str, words)], check=True,
+                          capture_output=True, text=True)
+
+
+def new_images():
+    """Images of all kinds, of 48 MiB, some with something in them already."""
+    random_data = new_disk('random', 48 * MIB)
+    random_data.write_bytes(os.urandom(48 * MIB))
+    for kind in 'vhd', 'vhdx':
+        parent = SCRATCH / f'parent.{kind}'
+        disk_tool('convert', '--force', random_data, parent)
+        for name, words in (('fixed', ['48M', '--fixed']), ('dynamic', ['48M']),
+                            ('child', ['--parent', parent])):
+            image = SCRATCH / f'{name}.{kind}'
+            disk_tool('create', '--force', image, *words)
+            yield image
+    image = SCRATCH / 'image.qcow2'
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '48M'],
+                   check=True)
+    yield image
+
+
+@case()
+def formats(run):
+    """What a guest reads last is what the image says to others."""
+    images = list(new_images())
+    base = SCRATCH / 'random'
+    before = hashlib.md5(base.read_bytes()).hexdigest()
+    m = run(disks=[f'{root_disk()},ephemeral=on',
+                   *[f'{image},lun={n}' for n, image in enumerate(images, 1)],
+                   f'{base},ephemeral=on,lun=60'],
+            prefix=['env', f'TMPDIR={SCRATCH}'],
+            append='root=LABEL=kvmbus', memory='768M', script='''
+    for lun in $(seq 1 7) 60; do
+        d=/dev/$(ls /sys/class/scsi_device/0:0:0:$lun/device/block)
+        chroot /root fio --name=rand --filename=$d --rw=randrw --offset=8M \\
+            --bsrange=4k-64k --size=16M --direct=1 --ioengine=libaio \\
+            --iodepth=16 --fsync=64 --verify=crc32c --verify_fatal=1 \\
+            --minimal >/dev/null || exit 1
+        chroot /root blkdiscard -o 12M -l 6M $d || exit 2
+        blockdev --flushbufs $d
+        echo "DISK $lun $(md5sum <$d)"
+    done
+    true''')
+    m.script_ok()
+    seen = dict(re.findall(r'^DISK (\d+) (\w+)', m.text, re.M))
+    expect(len(set(seen.values())) == len(images) + 1, f'MD5 sums: {seen}')
+    out = SCRATCH / 'out.raw'
+    for n, image in enumerate(images, 1):
+        disk_tool('convert', '--force', image, out)
+        expect(hashlib.md5(out.read_bytes()).hexdigest() == seen[str(n)],
+               f'{image.name} says something else afterwards')
+        if image.suffix != '.qcow2':
+            disk_tool('check', image)
+    expect(hashlib.md5(base.read_bytes()).hexdigest() == before,
+           'an ephemeral disk was written to its file')
+
+
 @case()
 def killed(run):
     """tests/nested/crash.py in short."""
