@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <pthread.h>
+#include <sched.h>
 
 #include "core/error.h"
 #include "vmm/iothread.h"
@@ -8,12 +9,26 @@ struct iothread {
 	struct loop *loop;
 	pthread_t thread;
 	bool started;
+	bool batch;
 };
+
+/* Needs no privilege.  Who started us with another policy has a reason. */
+static void be_batch(void)
+{
+	struct sched_param param;
+	int policy;
+
+	if (!pthread_getschedparam(pthread_self(), &policy, &param) &&
+	    policy == SCHED_OTHER)
+		pthread_setschedparam(pthread_self(), SCHED_BATCH, &param);
+}
 
 static void *iothread_main(void *arg)
 {
 	struct iothread *io = arg;
 
+	if (io->batch)
+		be_batch();
 	loop_run(io->loop);
 	return NULL;
 }
@@ -33,6 +48,11 @@ struct iothread *iothread_new(GError **error)
 struct loop *iothread_loop(struct iothread *io)
 {
 	return io->loop;
+}
+
+void iothread_set_batch(struct iothread *io)
+{
+	io->batch = true;
 }
 
 bool iothread_start(struct iothread *io, GError **error)

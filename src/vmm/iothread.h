@@ -12,6 +12,13 @@ struct iothread;
 /* Make the loop; what is prepared on it before the start is not lost. */
 struct iothread *iothread_new(GError **error);
 struct loop *iothread_loop(struct iothread *io);
+/*
+ * Before the start: the thread is to run SCHED_BATCH.  On a free processor that
+ * changes nothing.  Elsewhere it does not take the place of who runs, of the
+ * vCPU that woke it for the first of many packets, but comes when that sleeps
+ * or its time is up, and finds them all.
+ */
+void iothread_set_batch(struct iothread *io);
 /* False with an error if there can be no more threads. */
 bool iothread_start(struct iothread *io, GError **error);
 /* Stop the loop between two turns and wait for that.  NULL is fine. */

@@ -107,6 +107,7 @@ static bool open_nic(struct network *n, unsigned index,
 	nic->io = iothread_new(error);
 	if (!nic->io)
 		return false;
+	iothread_set_batch(nic->io);
 	nic->cable.count = nv.max_queues;
 	if (!options->mode->open(iothread_loop(nic->io), o, options,
 				 &nic->cable, error))
