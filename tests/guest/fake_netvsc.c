@@ -172,6 +172,9 @@ uint32_t netvsc_send(struct netvsc *c, unsigned queue, uint32_t channel_type,
 	memcpy(c->ram + NETVSC_SEND_GPA, rndis, len);
 	fake_send(c->ch[queue], ++c->trans_id, NULL, 0, &m, sizeof(m));
 	fake_kick(c->ch[queue]);
+	/* Of a frame in a stream it may come with the next look at the ring. */
+	if (g_queue_is_empty(&c->ch[queue]->answers))
+		fake_kick(c->ch[queue]);
 	a = fake_answer(c->ch[queue]);
 	if (!a)
 		return NVSP_STAT_NONE;

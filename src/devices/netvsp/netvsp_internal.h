@@ -73,6 +73,8 @@ struct tx {
 	unsigned frames, sent, iovs, owed;
 	bool blocked, shedding;
 	size_t bulk;	/* bytes that left since something came, see tx.c */
+	size_t debt;	/* and of what is owed for */
+	bool looking;	/* at the ring: what is owed may wait */
 	struct loop_timer patience;	/* set while blocked */
 	struct net_frame frame[TX_BATCH];
 	struct frame_header header[TX_BATCH];
@@ -240,15 +242,20 @@ void oid_indicate(struct netvsp *nv);
 
 /*
  * tx.c: an RNDIS packet, of @pkt or in a section of the send buffer.  It is
- * answered when its frames have left.
+ * answered when its frames have left, in a stream together with others.
  */
 void tx_packet(struct queue *q, struct vmbus_packet *pkt,
 	       const struct nvsp_message *m);
 /* Hand over what there is.  False if the back end is full. */
 bool tx_flush(struct queue *q);
+/* Answer what has left: the guest is interrupted in any case. */
+void tx_pay(struct queue *q);
 /* The ring has been looked at, and had something (@some) or not. */
 void tx_looked(struct queue *q, bool some);
-/* No frame is in hand any more: what the back end does not take is lost. */
+/*
+ * No frame is in hand any more, and nothing owed: what the back end does not
+ * take is lost.
+ */
 void tx_shed(struct queue *q);
 void tx_shed_all(struct netvsp *nv);
 void tx_out_of_patience(struct loop_timer *t);

@@ -158,6 +158,7 @@ bool rx_flush(struct queue *q)
 	nv->recv.state[q->rx.trans_id - 1] = BUFFER_HEAD;
 	q->rx.count = 0;
 	q->tx.bulk = 0;
+	tx_pay(q);
 	return true;
 }
 

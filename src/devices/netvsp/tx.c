@@ -23,6 +23,7 @@
 #define UDP_CSUM	6
 #define PPI_MAX		512	/* bytes */
 #define TX_BULK		16384u	/* bytes */
+#define TX_DEBT_MAX	32768u	/* bytes; less than TX_BATCH answers */
 #define TX_FRAME_COST	2048u	/* bytes that could be sent instead of one */
 
 /* What an RNDIS packet asks for beside being sent. */
@@ -370,6 +371,7 @@ static void owe(struct queue *q, uint64_t trans_id, enum nvsp_status status)
 	q->tx.answer[q->tx.owed].trans_id = trans_id;
 	q->tx.answer[q->tx.owed].status = status;
 	q->tx.owed++;
+	q->tx.debt += TX_FRAME_COST;
 }
 
 static void pay(struct queue *q)
@@ -388,7 +390,14 @@ static void pay(struct queue *q)
 		m.status = q->tx.answer[i].status;
 		queue_answer(q, &desc, &m);
 	}
-	q->tx.owed = q->tx.frames = q->tx.sent = q->tx.iovs = 0;
+	q->tx.owed = 0;
+	q->tx.debt = 0;
+}
+
+void tx_pay(struct queue *q)
+{
+	if (!q->tx.frames)
+		pay(q);
 }
 
 static void set_blocked(struct queue *q, bool blocked)
@@ -410,13 +419,22 @@ static void set_blocked(struct queue *q, bool blocked)
  * A guest that sends much and is sent nothing is not asked to ring for each
  * frame: the channel looks at its ring now and then, until it finds nothing.
  * One that waits for an answer to each frame would have to wait for the look.
+ * Nor is it interrupted for each look's answers, as long as another look comes.
  */
 void tx_looked(struct queue *q, bool some)
 {
 	if (!some)
 		q->tx.bulk = 0;
-	vmbus_channel_set_busy(q->ch, q->tx.blocked ||
-				      q->tx.bulk >= TX_BULK);
+	q->tx.looking = q->tx.bulk >= TX_BULK;
+	if (!q->tx.looking)
+		tx_pay(q);
+	vmbus_channel_set_busy(q->ch, q->tx.blocked || q->tx.looking);
+}
+
+/* A guest goes on sending without, but not for ever. */
+static bool can_owe(const struct tx *tx)
+{
+	return tx->looking && tx->debt < TX_DEBT_MAX;
 }
 
 static void hand_over(struct queue *q)
@@ -429,6 +447,7 @@ static void hand_over(struct queue *q)
 				tx->frames - tx->sent);
 	for (; tx->sent < end; tx->sent++) {
 		tx->bulk += tx->frame[tx->sent].len + TX_FRAME_COST;
+		tx->debt += tx->frame[tx->sent].len;
 		stats_count(&q->nv->tx, tx->to[tx->sent],
 			    tx->frame[tx->sent].len);
 	}
@@ -446,7 +465,9 @@ bool tx_flush(struct queue *q)
 	if (tx->frames && tx->sent == tx->frames)
 		tx->shedding = false;
 	q->nv->tx_lost += tx->frames - tx->sent;
-	pay(q);
+	tx->frames = tx->sent = tx->iovs = 0;
+	if (!can_owe(tx))
+		pay(q);
 	set_blocked(q, false);
 	return true;
 }
@@ -454,6 +475,7 @@ bool tx_flush(struct queue *q)
 void tx_shed(struct queue *q)
 {
 	q->tx.shedding = q->tx.sent < q->tx.frames;
+	q->tx.looking = false;
 	tx_flush(q);
 }
 
