@@ -190,8 +190,8 @@ bool frame_write(const struct iovec *iov, int iovcnt, size_t off,
 /* In the host's order of bytes; whoever folds turns it round. */
 static uint64_t sum_bytes(const uint8_t *p, size_t len)
 {
-	uint64_t sum = 0;
-	uint32_t word = 0;
+	unsigned __int128 sum = 0;
+	uint64_t word = 0;
 
 	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
@@ -199,7 +199,9 @@ static uint64_t sum_bytes(const uint8_t *p, size_t len)
 	}
 	word = 0;
 	memcpy(&word, p, len);
-	return sum + word;
+	sum += word;
+	/* All carries count one in what is folded to 16 bits. */
+	return (uint64_t)(sum >> 64) + (uint32_t)(sum >> 32) + (uint32_t)sum;
 }
 
 static uint16_t fold16(uint64_t sum)
