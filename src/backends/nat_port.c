@@ -20,6 +20,14 @@ void nat_port_refuse(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
 }
 
+void nat_port_yield(int fd)
+{
+	const int on = 1;
+
+	shutdown(fd, SHUT_RD);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+}
+
 /* With it, since connections of before may still have the port. */
 int nat_port_listen(int fd)
 {

@@ -16,6 +16,8 @@
 
 /* @fd listens, its port bound with SO_REUSEADDR.  From now on it refuses. */
 void nat_port_refuse(int fd);
+/* The same, but a second socket may take the port beside @fd and listen. */
+void nat_port_yield(int fd);
 /* Connections are taken (again).  0 or -errno. */
 int nat_port_listen(int fd);
 

@@ -22,7 +22,14 @@
 #define IP_LEN		20
 #define TCP_LEN		20
 #define SYN_LEN		(ETH_LEN + IP_LEN + TCP_LEN)
+#define UDP_LEN		8
 #define PORT_BOOTP	67
+#define PORT_BOOTP_CLIENT	68
+#define DHCP_YIADDR_AT	16
+#define DHCP_CHADDR_AT	28
+#define DHCP_OPTIONS_AT	240	/* behind the cookie */
+#define DHCP_MESSAGE_TYPE	53
+#define DHCP_ACK	5
 
 static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
 
@@ -65,7 +72,7 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 	uint8_t frame[SYN_LEN] = { 0 };
 	uint8_t *ip = frame + ETH_LEN, *tcp = ip + IP_LEN;
 
-	memcpy(frame, p->mac, 6);
+	memcpy(frame, p->guest.mac, 6);
 	memcpy(frame + 6, gateway_mac, 6);
 	put16(frame + 12, 0x0800);
 	ip[0] = 0x45;
@@ -74,7 +81,7 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 	ip[8] = 64;
 	ip[9] = IPPROTO_TCP;
 	put32(ip + 12, NAT_GATEWAY);
-	put32(ip + 16, NAT_GUEST);
+	put32(ip + 16, p->guest.addr);
 	put16(tcp, source_port(index));
 	put16(tcp + 2, p->probe[index].port);
 	put32(tcp + 4, seq);
@@ -114,7 +121,7 @@ static void change(struct nat_probes *p, unsigned index, bool open)
 {
 	trace(TRACE_NET, "nat.%s port=%u", open ? "listens" : "refuses",
 	      p->probe[index].port);
-	p->ops->changed(p->user, index, open);
+	p->ops->changed(p->user, p->probe[index].id, open);
 }
 
 static void close_one(struct nat_probes *p, unsigned index)
@@ -156,17 +163,19 @@ static void expired(struct loop_timer *t)
 void nat_probes_init(struct nat_probes *p, struct loop *loop,
 		     const struct nat_probe_ops *ops, void *user)
 {
-	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user };
+	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user,
+				  .guest.addr = NAT_GUEST };
 	p->timer.expired = expired;
 }
 
-void nat_probes_add(struct nat_probes *p, uint16_t port)
+void nat_probes_add(struct nat_probes *p, uint16_t port, unsigned id)
 {
 	g_assert(p->count < NAT_PROBES_MAX);
+	p->probe[p->count].id = id;
 	p->probe[p->count++].port = port;
 }
 
-void nat_probes_forget(struct nat_probes *p)
+static void wait_for_guest(struct nat_probes *p)
 {
 	p->known = false;
 	for (unsigned i = 0; i < p->count; i++) {
@@ -176,14 +185,27 @@ void nat_probes_forget(struct nat_probes *p)
 	set_timer(p);
 }
 
-static void meet(struct nat_probes *p, const uint8_t *mac)
+void nat_probes_forget(struct nat_probes *p)
 {
-	memcpy(p->mac, mac, sizeof(p->mac));
-	if (p->known)
+	wait_for_guest(p);
+	p->settled = false;
+	p->before.addr = 0;
+}
+
+/* The guest is at @addr. */
+static void meet(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
+{
+	bool same = p->known && p->guest.addr == addr;
+
+	if (p->guest.addr != addr)
+		trace(TRACE_NET, "nat.guest addr=%#x", addr);
+	p->guest.addr = addr;
+	memcpy(p->guest.mac, mac, sizeof(p->guest.mac));
+	if (same)
 		return;
-	p->known = true;
+	p->known = p->settled = true;
 	for (unsigned i = 0; i < p->count; i++)
-		start(p, i, NAT_PROBE_CLOSED);
+		close_one(p, i);
 	set_timer(p);
 }
 
@@ -273,20 +295,63 @@ static bool see_tcp(struct nat_probes *p, const uint8_t *frame,
 	return index >= 0;
 }
 
+static bool may_be_guest(uint32_t addr)
+{
+	return (addr & NAT_NETMASK) == NAT_NETWORK && addr != NAT_NETWORK &&
+	       addr != NAT_GATEWAY && addr != NAT_RESOLVER &&
+	       addr != (NAT_NETWORK | ~NAT_NETMASK);
+}
+
+/*
+ * Whether the guest is who sends from @addr.  Who was the guest before a lease
+ * said otherwise, and is still there, is so.
+ */
+static bool is_guest(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
+{
+	if (p->before.addr && addr == p->before.addr &&
+	    !memcmp(mac, p->before.mac, sizeof(p->before.mac))) {
+		p->before.addr = 0;
+		return true;
+	}
+	return p->settled ? addr == p->guest.addr : may_be_guest(addr);
+}
+
 bool nat_probes_see(struct nat_probes *p, const uint8_t *frame,
 		    const struct nat_packet *packet)
 {
-	if (!p->count)
-		return false;
+	const uint8_t *mac = frame + 6;
+
 	if (asks_for_lease(frame, packet)) {
-		nat_probes_forget(p);
-		meet(p, frame + 6);
+		wait_for_guest(p);
 		return false;
 	}
-	if (sender(frame, packet) != NAT_GUEST)
+	if (!is_guest(p, sender(frame, packet), mac))
 		return false;
-	meet(p, frame + 6);
+	meet(p, sender(frame, packet), mac);
 	hurry(p);
 	return packet->ip && packet->protocol == IPPROTO_TCP &&
 	       see_tcp(p, frame, packet);
+}
+
+static void take_lease(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
+{
+	p->before.addr = 0;
+	if (p->settled && memcmp(mac, p->guest.mac, sizeof(p->guest.mac)))
+		p->before = p->guest;
+	meet(p, addr, mac);
+}
+
+/* libslirp's first option says what kind of an answer it is. */
+void nat_probes_see_answer(struct nat_probes *p, const uint8_t *frame,
+			   size_t len)
+{
+	const uint8_t *ip = frame + ETH_LEN, *udp = ip + IP_LEN;
+	const uint8_t *dhcp = udp + UDP_LEN, *option = dhcp + DHCP_OPTIONS_AT;
+
+	if (len < ETH_LEN + IP_LEN + UDP_LEN + DHCP_OPTIONS_AT + 3 ||
+	    get16(frame + 12) != 0x0800 || ip[9] != IPPROTO_UDP ||
+	    get16(udp) != PORT_BOOTP || get16(udp + 2) != PORT_BOOTP_CLIENT ||
+	    option[0] != DHCP_MESSAGE_TYPE || option[2] != DHCP_ACK)
+		return;
+	take_lease(p, get32(dhcp + DHCP_YIADDR_AT), dhcp + DHCP_CHADDR_AT);
 }

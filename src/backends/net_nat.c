@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "backends/nat_filter.h"
+#include "backends/nat_forward.h"
 #include "backends/nat_network.h"
-#include "backends/nat_port.h"
 #include "backends/nat_probe.h"
 #include "backends/nat_refuse.h"
 #include "backends/nat_sockets.h"
@@ -31,7 +31,6 @@
 /* What is forbidden is refused so often, and dropped beyond that. */
 #define REFUSALS_MAX	100
 #define REFUSALS_NS	UINT64_C(1000000000)
-#define PICK_TRIES	8
 #define TH_SYN_ACK	0x12
 #define TH_SYN_ONLY	0x02
 
@@ -45,8 +44,9 @@ struct net_nat {
 	struct loop_note work;		/* libslirp has something to do */
 	struct loop_note deliver;	/* there are frames for the guest */
 	struct net_queue queue;
+	struct nat_forwards forwards;
 	struct nat_probes probes;	/* of the forwards for TCP */
-	int listeners[NAT_PROBES_MAX];	/* libslirp's, by probe */
+	uint32_t guest;			/* where the forwards lead to */
 	bool host_metadata;
 	unsigned refusals;		/* since then */
 	uint64_t refusals_since;
@@ -77,7 +77,10 @@ static void push(struct net_nat *nat, const void *frame, size_t len)
  */
 static ssize_t cb_send_packet(const void *frame, size_t len, void *opaque)
 {
-	push(opaque, frame, len);
+	struct net_nat *nat = opaque;
+
+	nat_probes_see_answer(&nat->probes, frame, len);
+	push(nat, frame, len);
 	return (ssize_t)len;
 }
 
@@ -178,6 +181,17 @@ static bool has_room(const struct net_nat *nat)
 	return nat->queue.used <= nat->queue.size / 2;
 }
 
+/* Not before now, as it may have been learned from inside of libslirp. */
+static void follow_guest(struct net_nat *nat)
+{
+	uint32_t addr = nat->probes.guest.addr;
+
+	if (addr == nat->guest)
+		return;
+	nat->guest = addr;
+	nat_forwards_lead_to(&nat->forwards, addr);
+}
+
 /* Do what is due, and say what is waited for next. */
 static void work(struct loop_note *note)
 {
@@ -185,6 +199,7 @@ static void work(struct loop_note *note)
 	uint32_t timeout = UINT32_MAX;
 
 	pthread_mutex_lock(&slirp_lock);
+	follow_guest(nat);
 	if (has_room(nat))
 		nat_sockets_look(&nat->sockets);
 	slirp_pollfds_poll(nat->slirp, 0, get_revents, nat);
@@ -224,23 +239,18 @@ static void deliver(struct loop_note *note)
 }
 
 /*
- * Forwards of TCP: libslirp's sockets listen when the guest does.
+ * Forwards of TCP listen when the guest does.
  */
 static void probe_send(void *user, const uint8_t *frame, size_t len)
 {
 	push(user, frame, len);
 }
 
-static void probe_changed(void *user, unsigned index, bool open)
+static void probe_changed(void *user, unsigned id, bool open)
 {
 	struct net_nat *nat = user;
-	int fd = nat->listeners[index];
 
-	if (!open)
-		nat_port_refuse(fd);
-	else if (nat_port_listen(fd) < 0)
-		open = false;
-	nat_sockets_mute(&nat->sockets, fd, !open);
+	nat_forwards_open(&nat->forwards, id, open);
 	loop_post(nat->loop, &nat->work);
 }
 
@@ -450,80 +460,6 @@ static Slirp *make_slirp(struct net_nat *nat, bool isolated)
 	return slirp;
 }
 
-/* The socket that listens at @addr, among those that libslirp waits for. */
-struct listener {
-	const struct sockaddr_in *addr;
-	int fd;
-};
-
-static int match_listener(int fd, int events, void *opaque)
-{
-	struct listener *l = opaque;
-	struct sockaddr_in addr = { 0 };
-	socklen_t len = sizeof(addr);
-	int listens = 0;
-	socklen_t size = sizeof(listens);
-
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
-	    listens && addr.sin_port == l->addr->sin_port &&
-	    addr.sin_addr.s_addr == l->addr->sin_addr.s_addr)
-		l->fd = fd;
-	return fd;
-}
-
-static void add_listener(struct net_nat *nat, const struct sockaddr_in *addr,
-			 uint16_t guest_port)
-{
-	struct listener l = { .addr = addr, .fd = -1 };
-	uint32_t timeout = 0;
-
-	slirp_pollfds_fill(nat->slirp, &timeout, match_listener, &l);
-	g_assert(l.fd >= 0);
-	nat->listeners[nat->probes.count] = l.fd;
-	nat_probes_add(&nat->probes, guest_port);
-	nat_sockets_mute(&nat->sockets, l.fd, true);
-	nat_port_refuse(l.fd);
-}
-
-/* 0 or -errno. */
-static int add_forward(struct net_nat *nat, const struct net_forward *f)
-{
-	const struct sockaddr_in host = {
-		.sin_family = AF_INET, .sin_addr = f->host,
-		.sin_port = htons(f->host_port),
-	};
-	const struct sockaddr_in guest = {
-		.sin_family = AF_INET, .sin_addr = addr4(NAT_GUEST),
-		.sin_port = htons(f->guest_port),
-	};
-
-	if (slirp_add_hostxfwd(nat->slirp, (const struct sockaddr *)&host,
-			       sizeof(host), (const struct sockaddr *)&guest,
-			       sizeof(guest),
-			       f->udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
-		return -errno;
-	if (!f->udp)
-		add_listener(nat, &host, f->guest_port);
-	return 0;
-}
-
-/* A number that was free may be taken before it is ours. */
-static bool open_forward(struct net_nat *nat, struct net_forward *f,
-			 GError **error)
-{
-	int ret, tries = f->any_port ? PICK_TRIES : 1;
-
-	do {
-		if (f->any_port)
-			f->host_port = nat_port_pick(f);
-		ret = f->host_port ? add_forward(nat, f) : -errno;
-	} while (ret == -EADDRINUSE && --tries);
-	if (ret < 0)
-		nat_port_error(f, -ret, error);
-	return ret == 0;
-}
-
 static bool open_forwards(struct net_nat *nat,
 			  const struct net_nat_options *options,
 			  GError **error)
@@ -531,9 +467,15 @@ static bool open_forwards(struct net_nat *nat,
 	bool good = true;
 
 	g_assert(options->forward_count <= NET_FORWARDS_MAX);
+	nat_forwards_init(&nat->forwards, nat->slirp, &nat->sockets);
 	pthread_mutex_lock(&slirp_lock);
-	for (unsigned i = 0; i < options->forward_count && good; i++)
-		good = open_forward(nat, &options->forwards[i], error);
+	for (unsigned i = 0; i < options->forward_count && good; i++) {
+		struct net_forward *spec = &options->forwards[i];
+
+		good = nat_forwards_add(&nat->forwards, spec, error);
+		if (good && !spec->udp)
+			nat_probes_add(&nat->probes, spec->guest_port, i);
+	}
 	pthread_mutex_unlock(&slirp_lock);
 	return good;
 }
@@ -567,6 +509,7 @@ struct net_backend *net_nat_open(struct loop *loop,
 	};
 	nat->loop = loop;
 	nat->host_metadata = options->host_metadata;
+	nat->guest = NAT_GUEST;
 	nat->work.run = work;
 	nat->deliver.run = deliver;
 	nat->timer.expired = timed_out;

@@ -19,6 +19,8 @@
 #define TH_ACK		0x10
 
 static const uint8_t guest_mac[6] = { 2, 0, 0, 0, 0, 1 };
+/* Frames come from here. */
+static const uint8_t *sender_mac = guest_mac;
 
 struct frame {
 	uint8_t bytes[70000];
@@ -51,7 +53,7 @@ static inline void frame_begin(struct frame *f, unsigned type)
 {
 	memset(f, 0, sizeof(*f));
 	memset(f->bytes, 0xff, 6);
-	memcpy(f->bytes + 6, guest_mac, 6);
+	memcpy(f->bytes + 6, sender_mac, 6);
 	put16(f->bytes + 12, type);
 	f->len = 14;
 }
@@ -67,7 +69,7 @@ static inline void frame_arp(struct frame *f, unsigned op, const char *from,
 	arp[4] = 6;
 	arp[5] = 4;
 	put16(arp + 6, op);
-	memcpy(arp + 8, guest_mac, 6);
+	memcpy(arp + 8, sender_mac, 6);
 	inet_pton(AF_INET, from, arp + 14);
 	inet_pton(AF_INET, to, arp + 24);
 	f->len += 28;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/nat_probe.h"
 #include "backends/net_nat.h"
 #include "core/autoptr.h"
 #include "core/error.h"
@@ -17,6 +18,10 @@
 #define PATIENCE_MS	5000
 #define GUEST_PORT	4000
 #define GATEWAY6	"fec0::2"
+#define ELSEWHERE	"10.0.2.16"	/* the second lease */
+
+static const uint8_t other_mac[6] = { 2, 0, 0, 0, 0, 2 };
+static const char *guest = GUEST;	/* its address */
 
 static struct loop *loop;
 static struct net_backend *nb;
@@ -64,8 +69,20 @@ static int forwarding(void **state)
 	return 0;
 }
 
+static int forwarding_udp(void **state)
+{
+	forward = (struct net_forward){ .host = { htonl(INADDR_LOOPBACK) },
+					.any_port = true, .udp = true,
+					.guest_port = GUEST_PORT };
+	start(&(struct net_nat_options){ .forwards = &forward,
+					 .forward_count = 1 });
+	return 0;
+}
+
 static int stop(void **state)
 {
+	guest = GUEST;
+	sender_mac = guest_mac;
 	net_close(nb);
 	loop_free(loop);
 	return 0;
@@ -138,7 +155,7 @@ static void answer_arp(void)
 {
 	if (get16(in.bytes + 20) != 1)
 		return;
-	frame_arp(&out, 2, GUEST, GATEWAY);
+	frame_arp(&out, 2, guest, GATEWAY);
 	send_out();
 }
 
@@ -206,7 +223,7 @@ static void send_udp(const char *from, const char *to, unsigned sport,
 static void send_tcp(unsigned sport, unsigned dport, uint32_t seq,
 		     uint32_t ack, uint8_t flags)
 {
-	fill_tcp(frame_ip4(&out, IPPROTO_TCP, GUEST, GATEWAY, 20), sport,
+	fill_tcp(frame_ip4(&out, IPPROTO_TCP, guest, GATEWAY, 20), sport,
 		 dport, seq, ack, flags);
 	send_out();
 }
@@ -328,14 +345,12 @@ static void assert_lease(bool router)
 
 static void an_address_has_the_same_lease_each_time(void **state)
 {
-	static const uint8_t other[6] = { 2, 0, 0, 0, 0, 2 };
-
 	assert_lease(true);
 	send_dhcp(3);
 	assert_true(comes(is_udp, PATIENCE_MS));
 	net_forget(nb);
 	for (unsigned i = 0; i < 2; i++) {
-		send_dhcp_of(other, i ? 3 : 1);
+		send_dhcp_of(other_mac, i ? 3 : 1);
 		assert_true(comes(is_udp, PATIENCE_MS));
 		assert_int_equal(get32(l4() + 8 + 16), 0x0a000210);
 	}
@@ -732,6 +747,114 @@ static void a_port_refuses_when_the_guest_falls_silent(void **state)
 	assert_true(refuses_soon(true));
 }
 
+/* Who asks for a lease as @mac gets it. */
+static void lease(const uint8_t mac[6])
+{
+	sender_mac = mac;
+	for (unsigned i = 0; i < 2; i++) {
+		send_dhcp_of(mac, i ? 3 : 1);
+		assert_true(comes(is_udp, PATIENCE_MS));
+	}
+}
+
+static void become(const char *addr, const uint8_t mac[6])
+{
+	guest = addr;
+	sender_mac = mac;
+}
+
+/* And not the gateway's own. */
+static bool is_clients_syn(void)
+{
+	return is_tcp() && l4()[13] == TH_SYN && get16(l4()) > NAT_PROBES_MAX;
+}
+
+/* A client's connection leads to @addr as @mac. */
+static void assert_leads_to(const char *addr, const uint8_t mac[6])
+{
+	uint8_t want[4];
+	autofd client = -1;
+
+	while (comes(is_tcp, 100))
+		;
+	client = connect_client();
+	assert_true(client >= 0);
+	assert_true(comes(is_clients_syn, PATIENCE_MS));
+	inet_pton(AF_INET, addr, want);
+	assert_memory_equal(in.bytes + 30, want, 4);
+	assert_memory_equal(in.bytes, mac, 6);
+	send_tcp(GUEST_PORT, get16(l4()), 0, get32(l4() + 4) + 1,
+		 TH_RST | TH_ACK);
+}
+
+static void a_forward_follows_the_guest_to_another_lease(void **state)
+{
+	lease(guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+	lease(other_mac);
+	assert_true(refuses());
+	become(ELSEWHERE, other_mac);
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to(ELSEWHERE, other_mac);
+	/* And back, as often as it likes. */
+	lease(guest_mac);
+	become(GUEST, guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+}
+
+static void a_machine_behind_the_guest_gets_no_forwards(void **state)
+{
+	lease(guest_mac);
+	lease(other_mac);
+	become(GUEST, guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+	become(ELSEWHERE, other_mac);
+	frame_arp(&out, 1, guest, GATEWAY);
+	send_out();
+	assert_leads_to(GUEST, guest_mac);
+}
+
+static void a_guest_without_a_lease_is_where_it_shows_itself(void **state)
+{
+	static const char *const nobodys[] = { GATEWAY, "10.0.2.3", "10.0.2.0",
+					       "10.0.2.255", "10.0.3.9",
+					       "0.0.0.0" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(nobodys); i++) {
+		frame_arp(&out, 1, nobodys[i], GATEWAY);
+		send_out();
+	}
+	assert_false(comes(is_tcp, 300));
+	become("10.0.2.77", guest_mac);
+	frame_arp(&out, 1, guest, GATEWAY);
+	send_out();
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to("10.0.2.77", guest_mac);
+}
+
+static void datagrams_follow_the_guest_to_another_lease(void **state)
+{
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_port = htons(forward.host_port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	autofd fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	for (unsigned i = 0; i < 2; i++) {
+		lease(i ? other_mac : guest_mac);
+		loop_turn(loop, false);
+		sendto(fd, "x", 1, 0, (const struct sockaddr *)&addr,
+		       sizeof(addr));
+		assert_true(comes(is_udp, PATIENCE_MS));
+		assert_int_equal(get32(in.bytes + 30), 0x0a00020f + i);
+		assert_int_equal(get16(l4() + 2), GUEST_PORT);
+	}
+}
+
 static void a_busy_port_names_its_holder(void **state)
 {
 	g_autoptr(GError) error = NULL;
@@ -786,6 +909,14 @@ int main(void)
 			 forwarding),
 		NAT_TEST(a_port_refuses_when_the_guest_falls_silent,
 			 forwarding),
+		NAT_TEST(a_forward_follows_the_guest_to_another_lease,
+			 forwarding),
+		NAT_TEST(a_machine_behind_the_guest_gets_no_forwards,
+			 forwarding),
+		NAT_TEST(a_guest_without_a_lease_is_where_it_shows_itself,
+			 forwarding),
+		NAT_TEST(datagrams_follow_the_guest_to_another_lease,
+			 forwarding_udp),
 		NAT_TEST(a_busy_port_names_its_holder, plain),
 		NAT_TEST(a_port_that_refuses_is_no_one_elses, forwarding),
 	};

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nat_forward - ports of the host in libslirp's hands.
+ *
+ * libslirp takes a port and leads it to an address of the guest's.  Where a
+ * port leads cannot be changed, so for another address it is given back and
+ * taken anew; a socket of the same port that does not listen keeps it
+ * meanwhile.
+ */
+#ifndef BACKENDS_NAT_FORWARD_H
+#define BACKENDS_NAT_FORWARD_H
+
+#include <slirp/libslirp.h>
+
+#include "backends/nat_sockets.h"
+#include "backends/net_nat.h"
+
+struct nat_forward {
+	struct net_forward spec;
+	int fd;			/* of TCP: libslirp's, which listens or not */
+	bool open;
+};
+
+struct nat_forwards {
+	Slirp *slirp;			/* borrowed, like the next one */
+	struct nat_sockets *sockets;
+	unsigned count;
+	struct nat_forward forward[NET_FORWARDS_MAX];
+};
+
+void nat_forwards_init(struct nat_forwards *f, Slirp *slirp,
+		       struct nat_sockets *sockets);
+
+/*
+ * Take the port of @spec; one that was picked is written there.  One of TCP
+ * refuses connections.  False with an error for the user.
+ */
+bool nat_forwards_add(struct nat_forwards *f, struct net_forward *spec,
+		      GError **error);
+
+/* From now on forward @index of TCP takes connections, or refuses them. */
+void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open);
+
+/* The guest is at @addr now.  Not from inside of libslirp. */
+void nat_forwards_lead_to(struct nat_forwards *f, uint32_t addr);
+
+#endif
