@@ -135,8 +135,6 @@ static void announce(const struct net_forward *f)
 {
 	char addr[INET_ADDRSTRLEN];
 
-	if (!f->any_port)
-		return;
 	inet_ntop(AF_INET, &f->host, addr, sizeof(addr));
 	fprintf(stderr, "kvmbus: %s:%u%s leads to port %u of the guest\n",
 		addr, f->host_port, f->udp ? "/udp" : "", f->guest_port);
@@ -158,8 +156,15 @@ bool network_open(struct network *n, const struct options *o,
 	for (unsigned i = 0; i < o->nics->len; i++)
 		if (!open_nic(n, i, o->nics->pdata[i], error))
 			return false;
-	for (unsigned i = 0; i < o->forwards->len; i++)
-		announce(&g_array_index(o->forwards, struct net_forward, i));
+	for (unsigned i = 0; i < o->forwards->len; i++) {
+		struct net_forward *f = &g_array_index(o->forwards,
+						       struct net_forward, i);
+
+		if (f->any_port)
+			announce(f);
+		/* It is known now, also to a NIC that comes later. */
+		f->any_port = false;
+	}
 	return true;
 }
 
@@ -222,6 +227,15 @@ static bool refuse_twin(const struct network *n,
 	return true;
 }
 
+/* Forwards whose NIC was removed go to the next one that can have them. */
+static bool has_forwards(const struct network *n)
+{
+	for (unsigned i = 0; i < NIC_MAX; i++)
+		if (n->nic[i].io && n->nic[i].options->forwards)
+			return true;
+	return false;
+}
+
 static bool start_nic(struct network *n, struct nic *nic, GError **error)
 {
 	if (!iothread_start(nic->io, error))
@@ -250,6 +264,7 @@ int network_add(struct network *n, const char *value, GError **error)
 		nic_options_free(options);
 		return -1;
 	}
+	options->forwards = options->mode->forwards && !has_forwards(n);
 	nic->own = options;
 	if (open_nic(n, (unsigned)index, options, error) &&
 	    start_nic(n, nic, error))

@@ -4,7 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "backends/net_nat.h"
+#include "core/autoptr.h"
 #include "core/error.h"
 #include "vmm/network.h"
 
@@ -21,7 +27,7 @@ static int setup(void **state)
 {
 	static const struct vmbus_host_ops ops;
 	char *argv[] = { "kvmbus", "run", "--kernel", "/vmlinuz", "--net",
-			 "isolated", NULL };
+			 "isolated", "-p", "0:22", NULL };
 
 	r = (struct rig){ 0 };
 	r.options = options_parse(G_N_ELEMENTS(argv) - 1, argv, NULL);
@@ -80,6 +86,57 @@ static void nics_take_the_lowest_place_that_is_free(void **state)
 	remove_nic(0);
 	assert_int_equal(network_add(&r.network, "isolated", NULL), 0);
 	assert_int_equal(network_add(&r.network, "isolated", NULL), 3);
+}
+
+/* 0, or -errno: whether the forward's port is free. */
+static int try_port(void)
+{
+	const struct net_forward *f = &g_array_index(r.options->forwards,
+						     struct net_forward, 0);
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr = f->host,
+		.sin_port = htons(f->host_port) };
+	autofd fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_not_equal(f->host_port, 0);
+	return bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) ?
+		       -errno : 0;
+}
+
+static void forwards_go_to_the_next_nic_when_theirs_is_gone(void **state)
+{
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 1);
+	assert_int_equal(try_port(), -EADDRINUSE);
+	remove_nic(0);
+	assert_int_equal(try_port(), 0);
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 0);
+	assert_int_equal(try_port(), -EADDRINUSE);
+	/* Only those that had none are without. */
+	remove_nic(1);
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 1);
+	assert_int_equal(try_port(), -EADDRINUSE);
+	remove_nic(1);
+	assert_int_equal(try_port(), -EADDRINUSE);
+}
+
+static void a_nic_whose_forwards_cannot_be_had_is_not_added(void **state)
+{
+	struct net_forward *f = &g_array_index(r.options->forwards,
+					       struct net_forward, 0);
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr = f->host };
+	socklen_t len = sizeof(addr);
+	autofd fd = socket(AF_INET, SOCK_STREAM, 0);
+	GError *error = NULL;
+
+	remove_nic(0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	f->host_port = ntohs(addr.sin_port);
+	assert_refused(network_add(&r.network, "isolated", &error) >= 0,
+		       &error, "[net.port-busy]");
+	close(autofd_steal(&fd));
+	assert_int_equal(network_add(&r.network, "isolated", NULL), 0);
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -144,6 +201,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nics_take_the_lowest_place_that_is_free),
+		TEST(forwards_go_to_the_next_nic_when_theirs_is_gone),
+		TEST(a_nic_whose_forwards_cannot_be_had_is_not_added),
 		TEST(what_cannot_be_is_refused),
 		TEST(a_nic_that_is_not_there_cannot_be_used),
 		TEST(a_nic_goes_with_what_was_asked_of_it),
