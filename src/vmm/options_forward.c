@@ -61,6 +61,11 @@ bool set_publish(struct options *o, const char *value, GError **error)
 {
 	struct net_forward f;
 
+	if (strchr(value, '['))
+		return bad_value(error, "publish", value,
+				 "a forward has an IPv4 address of this host",
+				 "127.0.0.1, which clients of localhost try, "
+				 "too");
 	if (!forward_parse(value, &f))
 		return bad_value(error, "publish", value,
 				 "it is no [ADDR:][HOST:]GUEST[/udp] with an "
