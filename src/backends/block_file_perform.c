@@ -30,8 +30,15 @@ static int transfer(int fd, enum block_op op, uint8_t *buf, size_t len,
 	return 0;
 }
 
+/* Whether the caller's memory is one that O_DIRECT takes. */
+static bool is_aligned(const struct block_request *rq)
+{
+	return rq->iovcnt == 1 &&
+	       (uintptr_t)rq->iov->iov_base % BUFFER_ALIGN == 0;
+}
+
 /* Through a buffer that suits O_DIRECT; it has zeroes to begin with. */
-static int transfer_all(int fd, const struct block_request *rq)
+static int transfer_buffered(int fd, const struct block_request *rq)
 {
 	size_t chunk = MIN(rq->len, CHUNK);
 	uint8_t *buf = g_aligned_alloc0(1, chunk, BUFFER_ALIGN);
@@ -48,6 +55,13 @@ static int transfer_all(int fd, const struct block_request *rq)
 	}
 	g_aligned_free(buf);
 	return result;
+}
+
+static int transfer_all(int fd, const struct block_request *rq)
+{
+	if (!is_aligned(rq))
+		return transfer_buffered(fd, rq);
+	return transfer(fd, rq->op, rq->iov->iov_base, rq->len, rq->offset);
 }
 
 static int flush(int fd)
