@@ -5,7 +5,7 @@
 
 uint64_t vhd_data_offset(const struct vhd *v, uint32_t index)
 {
-	return (uint64_t)v->bat[index] * VHD_SECTOR + v->bitmap_size;
+	return (uint64_t)vhd_entry(v, index) * VHD_SECTOR + v->bitmap_size;
 }
 
 static void zero(struct block_job *j, uint64_t skip, uint64_t len)

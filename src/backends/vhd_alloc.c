@@ -106,7 +106,7 @@ void vhd_place(struct vhd *v, struct vhd_block *b)
 	if (block_bitmap_test(v->fresh, b->index)) {
 		vhd_block_placed(b, 0);
 	} else if (place_end(v, place) <= v->room) {
-		v->bat[b->index] = (uint32_t)(place / VHD_SECTOR);
+		vhd_entry_set(v, b->index, (uint32_t)(place / VHD_SECTOR));
 		block_bitmap_set(v->fresh, b->index, b->index + 1);
 		v->end = place_end(v, place);
 		vhd_block_placed(b, 0);
@@ -154,7 +154,7 @@ static void encode_sector(struct vhd *v, uint32_t sector)
 
 		if (index >= v->blocks || vhd_is_absent(v, index))
 			continue;
-		entry = htobe32(v->bat[index]);
+		entry = htobe32(vhd_entry(v, index));
 		memcpy(v->sector + i * sizeof(entry), &entry, sizeof(entry));
 	}
 }

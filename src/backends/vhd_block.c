@@ -143,7 +143,8 @@ static void bitmap_io(struct vhd_block *b, enum block_op op, void *buf,
 
 	b->iov = (struct iovec){ buf, v->bitmap_size };
 	b->rq = (struct block_request){
-		.op = op, .offset = (uint64_t)v->bat[b->index] * VHD_SECTOR,
+		.op = op,
+		.offset = (uint64_t)vhd_entry(v, b->index) * VHD_SECTOR,
 		.len = v->bitmap_size, .iov = &b->iov, .iovcnt = 1,
 		.done = done,
 	};

@@ -62,7 +62,7 @@ struct vhd {
 	uint32_t block_size, bitmap_size;
 	uint64_t table;		/* where the BAT is in the file */
 	uint32_t blocks;
-	uint32_t *bat;		/* sector of a block's bitmap */
+	uint32_t *bat;		/* complements: absent ones need no memory */
 	uint64_t *fresh, *full;	/* a bit for each block */
 
 	GHashTable *held;	/* index -> struct vhd_block */
@@ -87,9 +87,21 @@ static inline struct vhd *vhd_of_part(const struct block_part *p)
 	return container_of(p->job->rq->backend, struct vhd, bb);
 }
 
+/* The sector of a block's bitmap, or VHD_UNUSED. */
+static inline uint32_t vhd_entry(const struct vhd *v, uint32_t index)
+{
+	return ~v->bat[index];
+}
+
+static inline void vhd_entry_set(struct vhd *v, uint32_t index,
+				 uint32_t sector)
+{
+	v->bat[index] = ~sector;
+}
+
 static inline bool vhd_is_absent(const struct vhd *v, uint32_t index)
 {
-	return v->bat[index] == VHD_UNUSED ||
+	return vhd_entry(v, index) == VHD_UNUSED ||
 	       block_bitmap_test(v->fresh, index);
 }
 
@@ -120,6 +132,20 @@ void vhd_block_placed(struct vhd_block *b, int result);
 /* Write @b's BAT entry, then vhd_block_listed(), later. */
 void vhd_list(struct vhd *v, struct vhd_block *b);
 void vhd_block_listed(struct vhd_block *b, int result);
+
+/* vhd_open.c */
+/* An error about @path, which @format says: always false. */
+bool vhd_fail(GError **error, const char *path, const char *id,
+	      const char *advice, const char *format, ...) G_GNUC_PRINTF(5, 6);
+bool vhd_read_failed(GError **error, const char *path, int result);
+
+/* vhd_table.c */
+/*
+ * Read the BAT of @v, all else of which is known, and where the blocks end.
+ * If it is to be written, no two of them may share a place.
+ */
+bool vhd_table_read(struct vhd *v, const struct vhd_header *h,
+		    const char *path, GError **error);
 
 /* vhd_resize.c */
 /*

@@ -2,6 +2,7 @@
 /* Opening: nothing in the file is believed before it has been checked. */
 #include <endian.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,25 +16,26 @@
 #include "core/error.h"
 
 #define SLACK_MAX	(64u << 20)	/* that is made zero to be used */
-#define BAT_CHUNK	(64u << 10)
 
 AUTOPTR_DEFINE(block_backend, block_close)
 
-static bool fail_why(GError **error, const char *path, const char *id,
-		     const char *advice, char *why)
+#define fail	vhd_fail
+
+bool vhd_fail(GError **error, const char *path, const char *id,
+	      const char *advice, const char *format, ...)
 {
 	g_autofree char *what = g_strdup_printf("cannot use disk %s", path);
+	g_autofree char *why = NULL;
+	va_list args;
 
+	va_start(args, format);
+	why = g_strdup_vprintf(format, args);
+	va_end(args);
 	user_error_set(error, EX_DATAERR, id, what, why, advice);
-	g_free(why);
 	return false;
 }
 
-/* What is behind @advice says why, as printf() does. */
-#define fail(error, path, id, advice, ...)				\
-	fail_why(error, path, id, advice, g_strdup_printf(__VA_ARGS__))
-
-static bool read_failed(GError **error, const char *path, int result)
+bool vhd_read_failed(GError **error, const char *path, int result)
 {
 	return fail(error, path, "vhd.read",
 		    "the host's disk, by dmesg; or a copy of the file",
@@ -67,7 +69,7 @@ static bool read_footer(struct block_backend *file, const char *path,
 	if (!result)
 		result = block_read_now(file, 0, &copy, VHD_SECTOR);
 	if (result)
-		return read_failed(error, path, result);
+		return vhd_read_failed(error, path, result);
 	wrong = vhd_footer_check(&facts->footer);
 	if (!wrong)
 		return true;
@@ -95,7 +97,7 @@ static bool read_header(struct block_backend *file, const char *path,
 			    "its footer points to a header that is not there");
 	result = block_read_now(file, at, h, sizeof(*h));
 	if (result)
-		return read_failed(error, path, result);
+		return vhd_read_failed(error, path, result);
 	wrong = vhd_header_check(h, &facts->footer);
 	if (wrong)
 		return fail(error, path, "vhd.header", "another copy of it",
@@ -127,61 +129,6 @@ bool vhd_read_facts(struct block_backend *file, const char *path,
 		return fail(error, path, "vhd.truncated",
 			    "a complete copy of it",
 			    "the file is shorter than the disk");
-	return true;
-}
-
-/*
- * The BAT.
- */
-static bool entry_ok(const struct vhd *v, uint32_t entry)
-{
-	uint64_t at = (uint64_t)entry * VHD_SECTOR;
-	uint64_t len = (uint64_t)v->bitmap_size + v->block_size;
-
-	return at >= VHD_SECTOR && at <= v->file->size &&
-	       len <= v->file->size - at &&
-	       (at + len <= v->table ||
-		at >= v->table + vhd_table_size(v->blocks));
-}
-
-static bool take_entries(struct vhd *v, const char *path, uint32_t first,
-			 uint32_t count, GError **error)
-{
-	for (uint32_t i = first; i < first + count; i++) {
-		uint32_t entry = be32toh(v->bat[i]);
-
-		v->bat[i] = entry;
-		if (entry == VHD_UNUSED)
-			continue;
-		if (!entry_ok(v, entry))
-			return fail(error, path, "vhd.bat",
-				    "kvmbus disk check says how much is lost",
-				    "block %u is not in the file: it is "
-				    "damaged, or not complete", i);
-		v->end = MAX(v->end, (uint64_t)entry * VHD_SECTOR +
-				     v->bitmap_size + v->block_size);
-	}
-	return true;
-}
-
-static bool read_bat(struct vhd *v, const char *path, GError **error)
-{
-	uint64_t bytes = vhd_table_size(v->blocks);
-
-	v->bat = g_malloc(bytes);
-	for (uint64_t at = 0; at < bytes; at += BAT_CHUNK) {
-		uint64_t len = MIN(BAT_CHUNK, bytes - at);
-		uint32_t first = (uint32_t)(at / sizeof(*v->bat));
-		int result = block_read_now(v->file, v->table + at,
-					    v->bat + first, len);
-
-		if (result)
-			return read_failed(error, path, result);
-		if (!take_entries(v, path, first,
-				  (uint32_t)MIN(len / 4, v->blocks - first),
-				  error))
-			return false;
-	}
 	return true;
 }
 
@@ -353,7 +300,7 @@ static struct block_backend *open_dynamic(struct opening *o,
 			       v->block_size);
 	v->end = end_of_header(v, h);
 	vhd_init(v, o->chain.loop);
-	if (!read_bat(v, o->chain.options.path, error))
+	if (!vhd_table_read(v, h, o->chain.options.path, error))
 		return NULL;
 	if (o->facts.type == VHD_DIFFERENCING) {
 		v->parent = open_parent(o, file, error);

@@ -367,6 +367,77 @@ static void a_block_has_to_be_in_the_file(void **state)
 	}
 }
 
+/* A disk with blocks 0 and 1 in its file, of which the latter comes first. */
+static void create_two_blocks(void)
+{
+	create(VHD_DYNAMIC, DISK_SIZE);
+	open_disk();
+	assert_int_equal(request(BLOCK_WRITE, BLOCK, 512, false), 0);
+	assert_int_equal(request(BLOCK_WRITE, 0, 512, false), 0);
+	open_again();
+	slow = NULL;
+}
+
+/* For writing it is refused; who only reads it sees what there is. */
+static void expect_overlap(void)
+{
+	struct block_backend *damaged = mem;
+
+	mem = block_mem_new(loop, damaged->size, 512);
+	memcpy(block_mem_bytes(mem), block_mem_bytes(damaged), mem->size);
+	block_close(bb);
+	damaged = mem;
+	mem = block_mem_new(loop, damaged->size, 512);
+	memcpy(block_mem_bytes(mem), block_mem_bytes(damaged), mem->size);
+	mem->read_only = true;
+	open_disk();
+	assert_int_equal(request(BLOCK_READ, 0, 2 * BLOCK, false), 0);
+	block_close(bb);
+	mem = damaged;
+	expect_refused("vhd.overlap");
+}
+
+static void blocks_that_share_a_place_are_not_written(void **state)
+{
+	const uint32_t len = BLOCK / 512 + 1;
+
+	create_two_blocks();
+	set_entry(0, bat_entry(1));
+	expect_overlap();
+	for (uint32_t by = 1; by < len; by++) {
+		create_two_blocks();
+		set_entry(1, bat_entry(0) + by);
+		expect_overlap();
+		create_two_blocks();
+		set_entry(1, bat_entry(0) - by);
+		expect_overlap();
+	}
+	/* Side by side there is room for all. */
+	create_two_blocks();
+	set_entry(2, bat_entry(0) + len);
+	open_again();
+}
+
+static void a_block_is_not_on_what_leads_to_it(void **state)
+{
+	uint64_t inside;
+
+	create_two_blocks();
+	inside = bat_entry(1) * 512ull + 2048;
+	memcpy(block_mem_bytes(mem) + inside, header(), sizeof(*header()));
+	end_footer()->data_offset = htobe64(inside);
+	vhd_footer_seal(end_footer());
+	expect_overlap();
+	create_two_blocks();
+	inside = bat_entry(1) * 512ull + 2048;
+	header()->locator[7] = (struct vhd_locator){
+		.platform_code = htobe32(VHD_W2RU),
+		.data_length = htobe32(20), .data_offset = htobe64(inside),
+	};
+	vhd_header_seal(header());
+	expect_overlap();
+}
+
 /* Every length of file that is whole sectors is refused, or is the disk. */
 static void every_truncation_is_noticed(void **state)
 {
@@ -692,6 +763,8 @@ int main(void)
 		TEST(a_footer_is_checked),
 		TEST(a_header_is_checked),
 		TEST(a_block_has_to_be_in_the_file),
+		TEST(blocks_that_share_a_place_are_not_written),
+		TEST(a_block_is_not_on_what_leads_to_it),
 		TEST(every_truncation_is_noticed),
 		TEST(the_copy_helps_where_the_footer_is_lost),
 		TEST(old_data_does_not_show_in_new_blocks),
