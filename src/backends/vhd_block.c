@@ -120,17 +120,22 @@ static void note_if_full(struct vhd_block *b)
 		block_bitmap_set(b->vhd->full, b->index, b->index + 1);
 }
 
+static void load(struct vhd_block *b);
 static void round_begin(struct vhd_block *b);
 
 /* Start a round if writes wait, or let the block go. */
 static void block_next(struct vhd_block *b)
 {
-	if (b->busy || !b->loaded)
+	if (b->busy)
 		return;
-	if (b->writers.first)
+	if (b->writers.first) {
 		round_begin(b);
-	else
+		load(b);
+	} else if (b->loaded) {
 		block_put(b);
+	} else if (!b->loading) {
+		block_drop(b);
+	}
 }
 
 /*
@@ -151,44 +156,45 @@ static void bitmap_io(struct vhd_block *b, enum block_op op, void *buf,
 	block_submit(v->file, &b->rq);
 }
 
-static void load_failed(struct vhd_block *b, int result)
+/* Reads wait for nothing else; the block stays while they end. */
+static void answer_readers(struct vhd_block *b, int result)
 {
-	struct part_list readers = b->readers, writers = b->writers;
+	bool busy = b->busy;
+	struct block_part *p, *next;
 
-	/* Those that come while these end begin anew. */
-	if (!readers.first)
-		list_init(&readers);
-	if (!writers.first)
-		list_init(&writers);
-	block_drop(b);
-	end_parts(&readers, result);
-	end_parts(&writers, result);
+	b->busy = true;
+	for (p = list_take(&b->readers); p; p = next) {
+		next = p->next;
+		if (result)
+			block_part_end(p, result);
+		else
+			vhd_read_part(b->vhd, p);
+	}
+	b->busy = busy;
 }
+
+static void round_settle(struct vhd_block *b);
 
 static void loaded(struct block_request *rq)
 {
 	struct vhd_block *b = container_of(rq, struct vhd_block, rq);
-	struct block_part *p, *next;
 
-	if (rq->result) {
-		load_failed(b, rq->result);
-		return;
-	}
 	b->loading = false;
-	b->loaded = true;
-	note_if_full(b);
-	b->busy = true;		/* stay while reads end */
-	for (p = list_take(&b->readers); p; p = next) {
-		next = p->next;
-		vhd_read_part(b->vhd, p);
+	b->load_error = rq->result;
+	if (!rq->result) {
+		b->loaded = true;
+		note_if_full(b);
 	}
-	b->busy = false;
-	block_next(b);
+	answer_readers(b, rq->result);
+	if (b->busy)
+		round_settle(b);
+	else
+		block_next(b);
 }
 
 static void load(struct vhd_block *b)
 {
-	if (b->loading)
+	if (b->loading || b->loaded)
 		return;
 	b->loading = true;
 	bitmap_io(b, BLOCK_READ, b->bits, loaded);
@@ -207,10 +213,7 @@ void vhd_block_write(struct vhd *v, uint32_t index, struct block_part *p)
 	struct vhd_block *b = block_get(v, index);
 
 	list_add(&b->writers, p);
-	if (b->loaded)
-		block_next(b);
-	else
-		load(b);
+	block_next(b);
 }
 
 /*
@@ -273,6 +276,21 @@ static bool add_bits(struct vhd_block *b)
 	return any;
 }
 
+/* Data is written while bits are read: what ends last goes on. */
+static void round_settle(struct vhd_block *b)
+{
+	if (b->pending || b->loading)
+		return;
+	if (!b->loaded)
+		round_end(b, b->load_error);
+	else if (!add_bits(b) ||
+		 (!b->add && !memcmp(b->bits, b->new_bits,
+				     b->vhd->bitmap_size)))
+		round_end(b, 0);
+	else
+		bitmap_io(b, BLOCK_WRITE, b->new_bits, bitmap_written);
+}
+
 static void data_written(struct block_request *rq)
 {
 	struct block_part *p = container_of(rq, struct block_part, rq);
@@ -280,13 +298,8 @@ static void data_written(struct block_request *rq)
 	struct vhd_block *b = vhd_block_find(v, (uint32_t)(p->at /
 							   v->block_size));
 
-	if (--b->pending)
-		return;
-	if (!add_bits(b) ||
-	    (!b->add && !memcmp(b->bits, b->new_bits, v->bitmap_size)))
-		round_end(b, 0);
-	else
-		bitmap_io(b, BLOCK_WRITE, b->new_bits, bitmap_written);
+	b->pending--;
+	round_settle(b);
 }
 
 void vhd_block_placed(struct vhd_block *b, int result)

@@ -17,6 +17,8 @@
  *
  *	place -> data -> sector bitmap -> BAT entry, if new -> done()
  *
+ * The bitmap of one that has a place is read while its data is written.
+ *
  * So a block is in the BAT only when what it has is in the file.  The file is
  * extended several blocks at a time, by a footer at its new end that is stable
  * before any of the room is used: there is a valid footer at the end always, or
@@ -42,6 +44,7 @@ struct vhd_block {
 	uint8_t *bits;		/* sector bitmap, as in the file */
 	uint8_t *new_bits;	/* as the round will leave it */
 	bool loading, loaded;	/* the bits */
+	int load_error;
 	bool busy;		/* a round is under way */
 	bool add;		/* it is new: the BAT has to be written */
 	unsigned pending;	/* data requests of the round */

@@ -184,6 +184,70 @@ static void writes_of_a_new_block_share_its_metadata(void **state)
 	assert_true(block_mem_count(mem, BLOCK_WRITE) - before <= N + 3);
 }
 
+/* As opened, nobody knows which sectors of a block are there. */
+static void a_write_does_not_wait_for_the_bitmap(void **state)
+{
+	struct iovec iov = { buf, 512 };
+	struct block_request rq = {
+		.op = BLOCK_WRITE, .offset = 512, .len = 512, .iov = &iov,
+		.iovcnt = 1, .done = done,
+	};
+	unsigned reads, writes;
+
+	create(VHD_DYNAMIC, DISK_SIZE);
+	open_disk();
+	assert_int_equal(request(BLOCK_WRITE, 0, 512, false), 0);
+	open_again();
+	reads = block_mem_count(mem, BLOCK_READ);
+	writes = block_mem_count(mem, BLOCK_WRITE);
+	block_submit(bb, &rq);
+	assert_int_equal(block_mem_count(mem, BLOCK_READ), reads + 1);
+	assert_int_equal(block_mem_count(mem, BLOCK_WRITE), writes + 1);
+	while (rq.done)
+		loop_turn(loop, true);
+	/* All of a block without a parent is there. */
+	assert_int_equal(block_mem_count(mem, BLOCK_WRITE), writes + 1);
+}
+
+/* Neither the write nor a read that waits beside it may be told it is well. */
+static void a_bitmap_that_cannot_be_read_fails_what_needs_it(void **state)
+{
+	const struct block_error_rule rule = {
+		.ops = 1u << BLOCK_READ, .error = -EIO,
+	};
+	struct iovec iov = { buf, 512 };
+	struct block_request rq[2] = {
+		{ .op = BLOCK_WRITE, .len = 512 },
+		{ .op = BLOCK_READ, .offset = 1024, .len = 512 },
+	};
+
+	create(VHD_DYNAMIC, DISK_SIZE);
+	open_disk();
+	assert_int_equal(request(BLOCK_WRITE, 0, 512, false), 0);
+	for (unsigned first = 0; first < 2; first++) {
+		open_again();
+		block_error_set(slow, &rule);
+		for (unsigned i = 0; i < 2; i++) {
+			struct block_request *r = &rq[(first + i) % 2];
+
+			r->iov = &iov;
+			r->iovcnt = 1;
+			r->done = done;
+			block_submit(bb, r);
+		}
+		while (rq[0].done || rq[1].done)
+			loop_turn(loop, true);
+		assert_int_equal(rq[0].result, -EIO);
+		assert_int_equal(rq[1].result, -EIO);
+		block_error_set(slow, NULL);
+		memset(buf, 'n', 512);
+		assert_int_equal(request(BLOCK_WRITE, 0, 512, false), 0);
+		buf[0] = 0;
+		assert_int_equal(request(BLOCK_READ, 0, 512, false), 0);
+		assert_int_equal(buf[0], 'n');
+	}
+}
+
 static void fua_makes_the_way_to_the_data_stable(void **state)
 {
 	unsigned before;
@@ -758,6 +822,8 @@ int main(void)
 		TEST(only_what_is_written_takes_space),
 		TEST(the_file_ends_with_a_footer_always),
 		TEST(writes_of_a_new_block_share_its_metadata),
+		TEST(a_write_does_not_wait_for_the_bitmap),
+		TEST(a_bitmap_that_cannot_be_read_fails_what_needs_it),
 		TEST(fua_makes_the_way_to_the_data_stable),
 		TEST(whatever_fails_can_be_done_again),
 		TEST(a_footer_is_checked),
