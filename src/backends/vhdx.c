@@ -183,6 +183,21 @@ struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 	const struct block_chain top = { .loop = loop, .options = *options };
 	struct vhdx *v = open_one(&top, file, error);
 
+	if (!v)
+		return NULL;
+	if (!v->bb.read_only && !vhdx_may_write(v, options->path, error)) {
+		vhdx_free(v);
+		return NULL;
+	}
+	return &v->bb;
+}
+
+struct block_backend *vhdx_open_damaged(struct block_backend *file,
+					const char *path, GError **error)
+{
+	const struct block_chain top = { .options = { .path = path } };
+	struct vhdx *v = open_one(&top, file, error);
+
 	return v ? &v->bb : NULL;
 }
 

@@ -25,10 +25,14 @@ bool vhdx_probe(const uint8_t *start);
 /*
  * The disk in @file, which was opened with @options and passes, also on
  * failure: NULL with an error for the user.  Parents are opened for reading.
+ * One with blocks that share a place, or have none, is opened for reading only.
  */
 struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 				const struct block_file_options *options,
 				GError **error);
+/* The same for a survey, without a loop, and whatever its blocks are. */
+struct block_backend *vhdx_open_damaged(struct block_backend *file,
+					const char *path, GError **error);
 
 /* What the file says of itself, checked; without its blocks and its parent. */
 struct vhdx_facts {

@@ -300,6 +300,8 @@ int vhdx_space_give_back(struct vhdx *v);
 
 /* vhdx_survey.c */
 uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at);
+/* Whether each block has a place of its own: else an error about @path. */
+bool vhdx_may_write(struct vhdx *v, const char *path, GError **error);
 
 /* vhdx_commit.c */
 void vhdx_log_init(struct vhdx *v);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The whole BAT, read at once: where data is, and what is wrong. */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "backends/block_bitmap.h"
 #include "backends/block_now.h"
@@ -9,6 +10,7 @@
 
 #define ENTRIES		(VHDX_SECTOR / sizeof(uint64_t))	/* of a page */
 #define FILE_MAX	(2 * VHDX_SIZE_MAX)	/* that can have been used */
+#define CHUNK		(256u << 10)	/* of the BAT that is read at a time */
 
 /* The parent's size is the end of what it has. */
 static uint64_t data_below(const struct vhdx *v, uint64_t at)
@@ -84,11 +86,11 @@ static void take_block(struct vhdx *v, struct vhdx_survey *s, uint64_t offset,
 }
 
 static void take_entries(struct vhdx *v, struct vhdx_survey *s, uint64_t first,
-			 const uint64_t *entry)
+			 const uint64_t *entry, uint64_t count)
 {
 	const struct vhdx_layout *l = &v->layout;
 
-	for (uint64_t n = first; n < MIN(first + ENTRIES, l->entries); n++) {
+	for (uint64_t n = first; n < first + count; n++) {
 		bool bitmap = n % (l->chunk_ratio + 1) == l->chunk_ratio;
 		uint64_t e = entry[n - first];
 
@@ -97,6 +99,66 @@ static void take_entries(struct vhdx *v, struct vhdx_survey *s, uint64_t first,
 			take_block(v, s, VHDX_ENTRY_OFFSET(e),
 				   bitmap ? VHDX_MIB : l->block_size);
 	}
+}
+
+/* The BAT of a large disk may be holes for the most part. */
+static int take_table(struct vhdx *v, struct vhdx_survey *s)
+{
+	const struct vhdx_layout *l = &v->layout;
+	uint64_t *buf = g_aligned_alloc(1, CHUNK, VHDX_SECTOR);
+	uint64_t n = 0, count;
+	int ret = 0;
+
+	while (!ret && n < l->entries) {
+		uint64_t at = l->bat.offset + n * sizeof(*buf);
+		uint64_t data = block_next_data(v->file, at);
+
+		n += (data - at) / VHDX_SECTOR * ENTRIES;
+		if (n >= l->entries)
+			break;
+		at = l->bat.offset + n * sizeof(*buf);
+		count = MIN(l->entries - n, CHUNK / sizeof(*buf));
+		ret = block_read_now(v->file, at, buf,
+				     (count + ENTRIES - 1) / ENTRIES *
+				     VHDX_SECTOR);
+		if (!ret)
+			take_entries(v, s, n, buf, count);
+		n += count;
+	}
+	g_aligned_free(buf);
+	return ret;
+}
+
+/* What structures and blocks take of the file. */
+static int take_all(struct vhdx *v, struct vhdx_survey *s)
+{
+	*s = (struct vhdx_survey){ 0 };
+	if (v->file->size > FILE_MAX)
+		return -EFBIG;
+	s->used = block_bitmap_new(v->file->size / VHDX_MIB);
+	s->end = vhdx_regions_mark(v, s->used);
+	return take_table(v, s);
+}
+
+bool vhdx_may_write(struct vhdx *v, const char *path, GError **error)
+{
+	g_autofree char *why = NULL;
+	struct vhdx_survey s;
+	int ret = take_all(v, &s);
+
+	if (ret)
+		why = g_strdup_printf("its BAT cannot be checked: %s",
+				      g_strerror(-ret));
+	else if (s.shared || s.outside)
+		why = g_strdup_printf(
+			"of its blocks, %" PRIu64 " share a place with others, "
+			"or with what leads to them, and %" PRIu64 " are "
+			"outside of the file: writes would damage more",
+			s.shared, s.outside);
+	vhdx_survey_finish(&s);
+	return !why || vhdx_fail(error, path, "vhdx.overlap", why,
+				 "a backup; to read what is there: "
+				 "--disk FILE,ro=on");
 }
 
 /* Unused MiB that are not holes. */
@@ -120,27 +182,14 @@ static uint64_t lost_bytes(struct block_backend *file, const uint64_t *used,
 int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s)
 {
 	struct vhdx *v = container_of(bb, struct vhdx, bb);
-	const struct vhdx_layout *l = &v->layout;
-	uint64_t page[ENTRIES], units = v->file->size / VHDX_MIB;
-	int ret = 0;
+	int ret = take_all(v, s);
 
-	*s = (struct vhdx_survey){ 0 };
-	if (v->file->size > FILE_MAX)
-		return -EFBIG;
-	*s = (struct vhdx_survey){
-		.used = block_bitmap_new(units),
-		.damaged_header = v->damaged_header,
-		.damaged_regions = v->damaged_regions,
-		.replayed = v->replayed,
-	};
-	s->end = vhdx_regions_mark(v, s->used);
-	for (uint64_t n = 0; n < l->entries && !ret; n += ENTRIES) {
-		ret = block_read_now(v->file, l->bat.offset +
-				     n * sizeof(*page), page, sizeof(page));
-		if (!ret)
-			take_entries(v, s, n, page);
-	}
-	s->lost = lost_bytes(v->file, s->used, units);
+	if (!s->used)
+		return ret;
+	s->damaged_header = v->damaged_header;
+	s->damaged_regions = v->damaged_regions;
+	s->replayed = v->replayed;
+	s->lost = lost_bytes(v->file, s->used, v->file->size / VHDX_MIB);
 	return ret;
 }
 

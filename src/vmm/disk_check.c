@@ -126,8 +126,8 @@ static bool check_failed(const char *what, int result, GError **error)
 /* To open one is to check it, and to write it is to replay its log. */
 static bool check_vhdx(struct check *c, GError **error)
 {
-	const struct block_file_options o = { .path = c->args->file };
-	autoptr(block_backend) bb = vhdx_open(NULL, c->file, &o, error);
+	autoptr(block_backend) bb = vhdx_open_damaged(c->file, c->args->file,
+						      error);
 	int result;
 
 	c->file = NULL;

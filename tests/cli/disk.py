@@ -304,6 +304,9 @@ def checks_vhdx(b, run):
         path = b.write(f'x-{name}.vhdx', bad)
         done = run('disk', 'check', '--repair', path)
         assert done.returncode == DATAERR and why in done.stderr, done.stderr
+        done = run('disk', 'resize', path, '60M')
+        assert 'vhdx.overlap' in done.stderr and 'ro=on' in done.stderr, done
+        assert path.read_bytes() == bad
 
 
 def lost_space(b, run):

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define CHUNK		(64u << 10)
 
 /* Beside a count of changes, and what is done to the disk. */
-enum flags { DIRTY = 1, CHILD = 128 };
+enum flags { DIRTY = 1, MEND = 16, CHILD = 128 };
 
 enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };
 
@@ -139,7 +139,9 @@ static void use(struct block_backend *bb, struct reader *in)
 	memset(rq, 0, sizeof(rq));
 	while (READ(in, &s)) {
 		s.kind %= KINDS;
-		if (s.kind == TURN || s.kind == CHANGE)
+		if (s.kind == TURN || s.kind == CHANGE ||
+		    (bb->read_only && (s.kind == WRITE_SOME ||
+				       s.kind == ZERO)))
 			loop_turn(loop, false);
 		else if (!rq[i = n++ % REQUESTS].backend)
 			submit(bb, &rq[i], &part[i], &s);
@@ -267,26 +269,50 @@ static void resize(struct block_backend *bb, uint8_t how)
 		vhdx_resize(bb, bb->size / 2 / 4096 * 4096);
 }
 
+/* The file that the input asks for. */
+static struct block_backend *change_file(unsigned flags, struct reader *in)
+{
+	struct block_backend *file = make_file(flags);
+	struct step s;
+
+	for (unsigned n = flags >> 1 & 7; n && READ(in, &s); n--)
+		change(file, &s);
+	return file;
+}
+
+/* What cannot be written can be read, unless more is wrong with it. */
+static struct block_backend *open_file(unsigned flags, struct reader *in)
+{
+	struct reader again = *in;
+	struct block_backend *bb, *file = change_file(flags, in);
+
+	if (flags & MEND)
+		return vhdx_open_damaged(file, "fuzz", NULL);
+	bb = vhdx_open(loop, file, &options, NULL);
+	if (bb)
+		return bb;
+	file = change_file(flags, &again);
+	file->read_only = true;
+	return vhdx_open(loop, file, &options, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader in = { data, size };
-	struct block_backend *file, *bb;
+	struct block_backend *bb;
 	uint8_t first;
-	struct step s;
 
 	if (!READ(&in, &first))
 		return 0;
 	if (!loop)
 		loop = loop_new(NULL);
-	file = make_file(first);
-	for (unsigned n = first >> 1 & 7; n && READ(&in, &s); n--)
-		change(file, &s);
-	bb = vhdx_open(loop, file, &options, NULL);
-	if (bb && first & 16) {
+	bb = open_file(first, &in);
+	if (bb && first & MEND) {
 		mend(bb);
 	} else if (bb) {
 		use(bb, &in);
-		resize(bb, first);
+		if (!bb->read_only)
+			resize(bb, first);
 	}
 	block_close(bb);
 	return 0;

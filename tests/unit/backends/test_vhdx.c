@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "backends/block_error.h"
+#include "backends/block_now.h"
 #include "backends/crc32c.h"
 #include "backends/vhdx_proto.h"
 #include "core/error.h"
@@ -246,6 +247,7 @@ static void a_commit_that_fails_loses_nothing(void **state)
 	}
 }
 
+/* Of some the state, of others the place. */
 static void entries_that_make_no_sense_are_read_errors(void **state)
 {
 	static const uint64_t entries[] = {
@@ -254,15 +256,21 @@ static void entries_that_make_no_sense_are_read_errors(void **state)
 	};
 
 	format(512, false);
-	memcpy(block_mem_bytes(mem) + BAT, entries, sizeof(entries));
+	memcpy(block_mem_bytes(mem) + BAT, entries, 2 * sizeof(*entries));
 	open_disk();
-	for (unsigned i = 0; i < G_N_ELEMENTS(entries); i++) {
-		assert_int_equal(rig_do(&rig, BLOCK_READ, i * MIB, 512), -EIO);
+	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(rig_do(&rig, BLOCK_WRITE, i * MIB, 512),
 				 -EIO);
 		assert_int_equal(rig_do(&rig, BLOCK_WRITE_ZEROES, i * MIB,
 					MIB), -EIO);
 	}
+	block_close(rig.bb);
+	format(512, false);
+	memcpy(block_mem_bytes(mem) + BAT, entries, sizeof(entries));
+	mem->read_only = file->read_only = true;
+	open_disk();
+	for (unsigned i = 0; i < G_N_ELEMENTS(entries); i++)
+		assert_int_equal(rig_do(&rig, BLOCK_READ, i * MIB, 512), -EIO);
 }
 
 /*
@@ -368,6 +376,41 @@ static void one_of_two_copies_is_enough(void **state)
 	}
 }
 
+/* These are the first of the BAT. */
+static void with_entries(const uint64_t *entries, unsigned n)
+{
+	format(512, false);
+	memcpy(block_mem_bytes(mem) + BAT, entries, n * sizeof(*entries));
+	assert_int_equal(block_grow_now(file, 8 * MIB), 0);
+}
+
+/* Structures are at 0 to 3 MiB, and the file ends at 8. */
+static void blocks_that_share_a_place_are_not_written(void **state)
+{
+	static const uint64_t bad[][3] = {
+		{ 6 | 4 * MIB, 6 | 5 * MIB, 6 | 4 * MIB },
+		{ 6 | 4 * MIB, 7 | 4 * MIB }, { 6 }, { 6 | MIB },
+		{ 6 | METADATA }, { 6 | BAT }, { 0, 6 | 8 * MIB },
+		{ 6 | (UINT64_MAX & ~(MIB - 1)) },
+	};
+	static const uint64_t good[] = {
+		6 | 7 * MIB, 4 * MIB, 3 | 4 * MIB, 6 | 4 * MIB,
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		with_entries(bad[i], 3);
+		expect_refusal("[vhdx.overlap]");
+		with_entries(bad[i], 3);
+		mem->read_only = file->read_only = true;
+		open_disk();
+		assert_int_equal(rig_do(&rig, BLOCK_READ, 3 * MIB, MIB), 0);
+		block_close(rig.bb);
+		rig.bb = NULL;
+	}
+	with_entries(good, 4);
+	open_disk();
+}
+
 static void every_truncation_is_refused(void **state)
 {
 	for (uint64_t size = 512; size < 4 * MIB; size += 64 << 10) {
@@ -425,6 +468,7 @@ int main(void)
 		TEST(entries_that_make_no_sense_are_read_errors),
 		TEST(what_is_damaged_is_refused_by_name),
 		TEST(one_of_two_copies_is_enough),
+		TEST(blocks_that_share_a_place_are_not_written),
 		TEST(every_truncation_is_refused),
 		TEST(a_log_is_not_replayed_into_what_is_read_only),
 		TEST(sizes_that_cannot_be_are_not_made),
