@@ -106,7 +106,8 @@ static bool read_file(struct vhdx *v, struct vhdx_locator *locator,
 				 "the parent of a VHDX has to be one");
 	if (!vhdx_headers_read(v, path, error))
 		return false;
-	if (!vhdx_log_is_empty(v) && !vhdx_replay(v, path, error))
+	if (!vhdx_log_is_empty(v) && !v->looking &&
+	    !vhdx_replay(v, path, error))
 		return false;
 	return vhdx_regions_read(v, path, error) &&
 	       vhdx_metadata_read(v, locator, path, error);
@@ -201,16 +202,30 @@ struct block_backend *vhdx_open_damaged(struct block_backend *file,
 	return v ? &v->bb : NULL;
 }
 
+/* What is in the log may be what is missing. */
+static bool is_not_closed(const struct vhdx *v, const char *path,
+			  GError **error)
+{
+	if (vhdx_log_is_empty(v))
+		return false;
+	g_clear_error(error);
+	return vhdx_not_closed(path, error);
+}
+
 bool vhdx_read_facts(struct block_backend *file, const char *path,
 		     struct vhdx_facts *facts, GError **error)
 {
 	struct vhdx *v = vhdx_new(NULL, file);
 	const struct vhdx_layout *l = &v->layout;
 	struct vhdx_locator locator = { 0 };
-	bool ok = read_file(v, &locator, path, error);
+	bool ok;
 
+	v->looking = true;
+	ok = read_file(v, &locator, path, error) ||
+	     is_not_closed(v, path, error);
 	*facts = (struct vhdx_facts){
 		.fixed = l->leave_allocated, .differencing = l->has_parent,
+		.dirty = !vhdx_log_is_empty(v),
 		.size = l->size, .block_size = l->block_size,
 		.sector_size = l->sector,
 		.physical_sector_size = MAX(l->sector, l->physical_sector),

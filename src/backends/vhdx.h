@@ -34,9 +34,13 @@ struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 struct block_backend *vhdx_open_damaged(struct block_backend *file,
 					const char *path, GError **error);
 
-/* What the file says of itself, checked; without its blocks and its parent. */
+/*
+ * What the file says of itself, checked; without its blocks and its parent.  A
+ * log that is not empty is left alone, and may have something newer.
+ */
 struct vhdx_facts {
 	bool fixed, differencing;
+	bool dirty;			/* its log has to be replayed */
 	uint64_t size;			/* of the disk, bytes */
 	uint32_t block_size, sector_size, physical_sector_size;
 	uint64_t log_size;

@@ -147,6 +147,7 @@ struct vhdx {
 	bool damaged_header;		/* the other one was, at opening */
 	bool damaged_regions;		/* likewise */
 	bool replayed;
+	bool looking;			/* past a log that is not empty */
 	struct vhdx_cache cache;
 	struct vhdx_space space;
 	struct vhdx_log log;
@@ -230,6 +231,8 @@ uint8_t *vhdx_locator_make(const struct guid linkage[2], const char *way,
 
 /* vhdx_replay.c: leaves an empty log. */
 bool vhdx_replay(struct vhdx *v, const char *path, GError **error);
+/* The error that it cannot be, since the file is read-only: false. */
+bool vhdx_not_closed(const char *path, GError **error);
 
 /* vhdx_cache.c */
 void vhdx_cache_init(struct vhdx_cache *c);

@@ -269,6 +269,14 @@ static bool replay_log(struct replay *r, const char *path, GError **error)
 				 "make it readable and writable, with room");
 }
 
+bool vhdx_not_closed(const char *path, GError **error)
+{
+	return vhdx_fail(error, path, "vhdx.dirty",
+			 "it was not closed, and its log cannot be replayed "
+			 "into a file that is read-only",
+			 "kvmbus disk check --replay, or without ro=on");
+}
+
 bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
 {
 	struct replay r = {
@@ -278,11 +286,7 @@ bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
 	bool ok;
 
 	if (v->file->read_only)
-		return vhdx_fail(error, path, "vhdx.dirty",
-				 "it was not closed, and its log cannot be "
-				 "replayed into a file that is read-only",
-				 "kvmbus disk check --replay, or without "
-				 "ro=on");
+		return vhdx_not_closed(path, error);
 	if (v->layout.log.length > LOG_MAX)
 		return vhdx_fail(error, path, "vhdx.log-size",
 				 "it was not closed, and its log has more "

@@ -129,6 +129,7 @@ static bool report_vhdx(struct report *r, struct block_backend *file,
 		      " bytes");
 	report_bytes(r, "block-size", f.block_size);
 	report_bytes(r, "log-size", f.log_size);
+	report_text(r, "log", f.dirty ? "to be replayed" : "empty");
 	report_guid(r, "id", &f.disk_id);
 	report_guid(r, "file-write-guid", &f.file_write_guid);
 	report_guid(r, "data-write-guid", &f.data_write_guid);

@@ -277,6 +277,20 @@ def broken(whole, at, with_what):
     return whole[:at] + with_what + whole[at + len(with_what):]
 
 
+def looks_past_the_log(b, run, whole):
+    """Whatever is there is told, and nothing written."""
+    bad = not_closed(whole)
+    path = b.write('x-dirty.vhdx', bad)
+    told = info(run, path)
+    assert told['log'] == 'to be replayed' and told['size'] == 5 * MIB, told
+    assert path.read_bytes() == bad
+    path = b.write('x-torn.vhdx', broken(bad, 2 * MIB, bytes(8)))
+    done = run('disk', 'info', path)
+    assert done.returncode == DATAERR and 'vhdx.dirty' in done.stderr
+    assert '--replay' in done.stderr and 'x-torn' in done.stdout, done
+    assert info(run, b / 'x.vhdx')['log'] == 'empty'
+
+
 def checks_vhdx(b, run):
     """Each damage has a name; what can be mended is, and nothing is lost."""
     raw = scattered(b / 'x.img', 5 * MIB)
@@ -296,6 +310,7 @@ def checks_vhdx(b, run):
         assert ' good' in run_ok(run, 'check', path)
         run_ok(run, 'convert', path, b / 'x-back.img', '--force')
         assert raw.read_bytes() == (b / 'x-back.img').read_bytes(), name
+    looks_past_the_log(b, run, whole)
     bat = 3 * MIB
     for name, bad, why in (
             ('twice', broken(whole, bat + 8, whole[bat:bat + 8]), '1 share'),
