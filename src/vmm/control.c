@@ -57,6 +57,11 @@ struct control_call {
 /*
  * Calls.
  */
+void *control_host(const struct control_call *call)
+{
+	return call->c->host;
+}
+
 GVariant *control_args(const struct control_call *call)
 {
 	return g_dbus_method_invocation_get_parameters(call->invocation);

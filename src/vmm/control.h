@@ -57,6 +57,8 @@ bool control_start(struct control *c, GError **error);
  */
 void control_free(struct control *c);
 
+/* The @host that the method was called with. */
+void *control_host(const struct control_call *call);
 /* A tuple of what the method's @in says, borrowed. */
 GVariant *control_args(const struct control_call *call);
 /* @values: a tuple of what the method's @out says; a floating one is taken. */

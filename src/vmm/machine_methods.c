@@ -59,7 +59,7 @@ static void add_disk(void *host, struct control_call *call)
 		control_fail(call, error);
 }
 
-static void disk_removed(const struct storage_result *r, void *call)
+static void disk_changed(const struct storage_result *r, void *call)
 {
 	if (r->error)
 		control_fail(call, r->error);
@@ -69,7 +69,7 @@ static void disk_removed(const struct storage_result *r, void *call)
 
 static void remove_disk(void *host, struct control_call *call)
 {
-	const struct storage_reply reply = { disk_removed, call };
+	const struct storage_reply reply = { disk_changed, call };
 	unsigned controller, lun;
 
 	g_variant_get(control_args(call), "(uu)", &controller, &lun);
@@ -102,13 +102,21 @@ static void list_disk(unsigned controller, unsigned lun, const char *file,
 	g_variant_builder_add(list, "(uus)", controller, lun, name);
 }
 
-static void list_disks(void *host, struct control_call *call)
+static void disks_seen(const struct storage_result *r, void *arg)
 {
+	struct control_call *call = arg;
 	GVariantBuilder list;
 
 	g_variant_builder_init(&list, G_VARIANT_TYPE("a(uus)"));
-	storage_list(machine_storage(host), list_disk, &list);
+	storage_list(machine_storage(control_host(call)), list_disk, &list);
 	control_return(call, g_variant_new("(a(uus))", &list));
+}
+
+static void list_disks(void *host, struct control_call *call)
+{
+	const struct storage_reply reply = { disks_seen, call };
+
+	storage_look(machine_storage(host), &reply);
 }
 
 static void add_nic(void *host, struct control_call *call)
@@ -154,32 +162,24 @@ static void set_link(void *host, struct control_call *call)
 		control_fail(call, error);
 }
 
-static void disc_changed(void *call, GError *error)
-{
-	if (error)
-		control_fail(call, error);
-	else
-		control_return(call, NULL);
-}
-
 static void insert_medium(void *host, struct control_call *call)
 {
-	struct disc_change change = { .done = disc_changed, .arg = call };
+	const struct storage_reply reply = { disk_changed, call };
+	unsigned controller, lun;
+	const char *file;
 
-	g_variant_get(control_args(call), "(uu&s)", &change.controller,
-		      &change.lun, &change.file);
-	storage_change_disc(machine_storage(host), &change);
+	g_variant_get(control_args(call), "(uu&s)", &controller, &lun, &file);
+	storage_insert(machine_storage(host), controller, lun, file, &reply);
 }
 
 static void eject_medium(void *host, struct control_call *call)
 {
-	struct disc_change change = { .done = disc_changed, .arg = call };
+	const struct storage_reply reply = { disk_changed, call };
+	unsigned controller, lun;
 	gboolean force;
 
-	g_variant_get(control_args(call), "(uub)", &change.controller,
-		      &change.lun, &force);
-	change.force = force;
-	storage_change_disc(machine_storage(host), &change);
+	g_variant_get(control_args(call), "(uub)", &controller, &lun, &force);
+	storage_eject(machine_storage(host), controller, lun, force, &reply);
 }
 
 const struct control_method machine_methods[] = {

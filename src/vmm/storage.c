@@ -212,7 +212,6 @@ bool storage_open(struct storage *s, const struct options *o,
 		.options = o, .gm = gm, .main_loop = main_loop,
 	};
 	s->controller = g_new0(struct controller, CONTROLLER_MAX);
-	s->changes = g_ptr_array_new_with_free_func(storage_disc_free);
 	for (unsigned i = 0; i < o->disks->len; i++) {
 		const struct disk_options *d = o->disks->pdata[i];
 
@@ -267,5 +266,4 @@ void storage_close(struct storage *s)
 	}
 	iothread_free(s->files);
 	g_clear_pointer(&s->controller, g_free);
-	g_clear_pointer(&s->changes, g_ptr_array_unref);
 }

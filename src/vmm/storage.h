@@ -17,21 +17,12 @@
 
 struct storage {
 	struct controller *controller;	/* CONTROLLER_MAX of them */
-	GPtrArray *changes;		/* of discs, under way */
 	const struct options *options;
 	const struct gmem *gm;
 	struct loop *main_loop;
 	struct vmbus *bus;		/* NULL: the guest has none */
 	struct iothread *files;		/* opens and closes; NULL: not yet */
-	GQueue moves;			/* of disks, under way */
-};
-
-struct disc_change {
-	unsigned controller, lun;
-	const char *file;	/* to put in, borrowed; NULL: take out */
-	bool force;		/* take it from a guest that has locked it */
-	void (*done)(void *arg, GError *error);	/* the error passes */
-	void *arg;
+	GQueue moves;			/* changes under way */
 };
 
 /* Open all disks of @o, which is borrowed, as are @gm and @main_loop. */
@@ -41,11 +32,6 @@ bool storage_open(struct storage *s, const struct options *o,
 /* Offer the controllers. */
 void storage_offer(struct storage *s, struct vmbus *bus);
 bool storage_start(struct storage *s, GError **error);
-/*
- * Change the disc of a DVD drive.  Leads to one done() on the caller's loop,
- * possibly at once, or to none if that loop ends before.
- */
-void storage_change_disc(struct storage *s, const struct disc_change *asked);
 /*
  * Stop the threads; the bus has been reset or freed.  Changes under way have
  * no done() any more.
@@ -76,7 +62,20 @@ void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 /* The disk becomes as large as its file or device has become. */
 void storage_resize(struct storage *s, unsigned controller, unsigned lun,
 		    const struct storage_reply *reply);
-/* Call @each for all disks that are there, in order. */
+/*
+ * Put @file, a path from the root, in a DVD drive that is empty, or take a disc
+ * out, with @force also from a guest that has locked it.
+ */
+void storage_insert(struct storage *s, unsigned controller, unsigned lun,
+		    const char *file, const struct storage_reply *reply);
+void storage_eject(struct storage *s, unsigned controller, unsigned lun,
+		   bool force, const struct storage_reply *reply);
+/* See which discs the guest has ejected; a list tells it when it is done. */
+void storage_look(struct storage *s, const struct storage_reply *reply);
+/*
+ * Call @each for all disks that are there, in order; an empty drive's file is
+ * "".
+ */
 void storage_list(const struct storage *s,
 		  void (*each)(unsigned controller, unsigned lun,
 			       const char *file, void *arg), void *arg);

@@ -1,146 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * A disk that comes, goes or grows is a move.  It goes from thread to thread,
- * and who has it is alone with it.
- *
- *	add	main: a place -> files: open -> controller: attach -> main
- *	remove	main -> controller: detach ... at rest -> files: close -> main
- *	resize	main -> controller: measure -> main
- *
- * Files are opened and closed by a thread that does nothing else, since it
- * can take long; guests' disks and the main loop go on.  A disk that could not
- * be attached is closed by it as well.
- */
 #include <errno.h>
 
 #include "core/error.h"
 #include "core/util.h"
-#include "vmm/storage_internal.h"
+#include "vmm/storage_move.h"
 
 #define PLACES	(CONTROLLER_MAX * STORVSP_LUN_MAX)
 
-struct move {
-	struct loop_note note;
-	struct storage *s;
-	struct controller *c;
-	struct place *place;
-	struct disk_options *options;	/* of a new disk, else NULL */
-	struct scsi_lun *disk;		/* neither attached nor closed */
-	struct storvsp_detach detach;
-	struct storage_result result;
-	struct storage_reply reply;
-};
-
-static void go(struct move *m, struct loop *loop,
-	       void (*run)(struct loop_note *note))
-{
-	m->note.run = run;
-	loop_post(loop, &m->note);
-}
-
-static struct move *move_of(struct loop_note *note)
-{
-	return container_of(note, struct move, note);
-}
-
-/* Set the error, once; @verb is what could not be done. */
-static void fail(struct move *m, const char *verb, int status,
-		 const char *id, const char *why, const char *advice)
-{
-	g_autofree char *what = g_strdup_printf(
-		"cannot %s the disk at controller %u, LUN %u", verb,
-		m->result.controller, m->result.lun);
-
-	if (!m->result.error)
-		user_error_set(&m->result.error, status, id, what, why,
-			       advice);
-}
-
 static void stays(struct move *m, const char *verb, const char *why)
 {
-	fail(m, verb, EX_USAGE, "disk.stays", why,
-	     "--disk when the machine starts; "
-	     "a raw image, VHD or VHDX comes and goes");
-}
-
-/*
- * The end of all.
- */
-static void move_free(struct move *m)
-{
-	disk_options_free(m->options);
-	g_free(m);
-}
-
-static void end(struct loop_note *note)
-{
-	struct move *m = move_of(note);
-
-	if (m->place)
-		m->place->busy = false;
-	m->reply.done(&m->result, m->reply.arg);
-	g_queue_remove(&m->s->moves, m);
-	move_free(m);
-}
-
-void storage_drop_moves(struct storage *s)
-{
-	struct move *m;
-
-	while ((m = g_queue_pop_head(&s->moves))) {
-		scsi_lun_free(m->disk);
-		g_clear_error(&m->result.error);
-		move_free(m);
-	}
-}
-
-static struct move *move_new(struct storage *s,
-				 const struct storage_reply *reply)
-{
-	struct move *m = g_new0(struct move, 1);
-
-	m->s = s;
-	m->reply = *reply;
-	g_queue_push_tail(&s->moves, m);
-	return m;
-}
-
-static void set_place(struct move *m, unsigned controller, unsigned lun)
-{
-	m->result.controller = controller;
-	m->result.lun = lun;
-	m->c = &m->s->controller[controller];
-	m->place = &m->c->place[lun];
-	m->place->busy = true;
-}
-
-/* Where files are opened and closed; NULL with an error. */
-static struct loop *files_of(struct move *m)
-{
-	struct storage *s = m->s;
-
-	if (s->files)
-		return iothread_loop(s->files);
-	s->files = iothread_new(&m->result.error);
-	if (!s->files)
-		return NULL;
-	if (iothread_start(s->files, &m->result.error))
-		return iothread_loop(s->files);
-	g_clear_pointer(&s->files, iothread_free);
-	return NULL;
-}
-
-static struct loop *loop_of(const struct move *m)
-{
-	return iothread_loop(m->c->io);
-}
-
-static void close_disk(struct loop_note *note)
-{
-	struct move *m = move_of(note);
-
-	g_clear_pointer(&m->disk, scsi_lun_free);
-	go(m, m->s->main_loop, end);
+	move_fail(m, verb, EX_USAGE, "disk.stays", why,
+		  "--disk when the machine starts; "
+		  "a raw image, VHD or VHDX comes and goes");
 }
 
 /*
@@ -156,7 +27,7 @@ static void added(struct loop_note *note)
 		vmbus_offer(m->s->bus, storvsp_device(c->sv));
 	c->offered = true;
 	c->next = m->result.lun + 1;
-	end(note);
+	move_end(note);
 }
 
 /* The place is free for the main loop, and yet may not be for the guest. */
@@ -166,13 +37,13 @@ static void attach_disk(struct loop_note *note)
 
 	if (!storvsp_attach(m->c->sv, m->result.lun, m->disk)) {
 		m->disk = NULL;
-		go(m, m->s->main_loop, added);
+		move_go(m, m->s->main_loop, added);
 		return;
 	}
-	fail(m, "add", EX_TEMPFAIL, "disk.place",
-	     "the guest has not seen yet that the one before is gone",
-	     "another lun=, none, or later");
-	go(m, iothread_loop(m->s->files), close_disk);
+	move_fail(m, "add", EX_TEMPFAIL, "disk.place",
+		  "the guest has not seen yet that the one before is gone",
+		  "another lun=, none, or later");
+	move_close(m);
 }
 
 static void open_disk(struct loop_note *note)
@@ -184,13 +55,13 @@ static void open_disk(struct loop_note *note)
 	if (why)
 		stays(m, "add", why);
 	else
-		m->disk = storage_open_lun(loop_of(m), d,
-					    m->s->options->ephemeral ||
-					    d->ephemeral, &m->result.error);
+		m->disk = storage_open_lun(move_loop(m), d,
+					   m->s->options->ephemeral ||
+					   d->ephemeral, &m->result.error);
 	if (m->disk)
-		go(m, loop_of(m), attach_disk);
+		move_go(m, move_loop(m), attach_disk);
 	else
-		go(m, m->s->main_loop, end);
+		move_go(m, m->s->main_loop, move_end);
 }
 
 static bool is_free(const struct controller *c, unsigned lun)
@@ -211,7 +82,7 @@ static bool choose_lun(struct move *m, unsigned controller)
 			continue;
 		d->controller = controller;
 		d->lun = lun;
-		set_place(m, controller, lun);
+		move_set_place(m, controller, lun);
 		return true;
 	}
 	return false;
@@ -276,10 +147,10 @@ void storage_add(struct storage *s, struct disk_options *d,
 		no_bus(m);
 	else if (!choose_place(m))
 		no_place(m);
-	if (!m->result.error && files_of(m) && start_controller(m))
-		go(m, iothread_loop(s->files), open_disk);
+	if (!m->result.error && move_files(m) && start_controller(m))
+		move_go(m, iothread_loop(s->files), open_disk);
 	else
-		end(&m->note);
+		move_end(&m->note);
 }
 
 /*
@@ -291,11 +162,11 @@ static void detached(struct storvsp_detach *d)
 
 	m->disk = d->lun;
 	if (d->failed)
-		fail(m, "flush", EX_IOERR, "disk.io",
-		     "it is removed, but the last of what the guest wrote "
-		     "could not be made stable",
-		     "look at the host's log, and check its file systems");
-	go(m, iothread_loop(m->s->files), close_disk);
+		move_fail(m, "flush", EX_IOERR, "disk.io",
+			  "it is removed, but the last of what the guest wrote "
+			  "could not be made stable",
+			  "look at the host's log, and check its file systems");
+	move_close(m);
 }
 
 static void detach_disk(struct loop_note *note)
@@ -307,41 +178,19 @@ static void detach_disk(struct loop_note *note)
 		g_assert_not_reached();
 }
 
-/* Have the disk there for the change; false with an error. */
-static bool find_disk(struct move *m, const char *verb, unsigned controller,
-		      unsigned lun)
-{
-	const struct place *p = NULL;
-
-	m->result.controller = controller;
-	m->result.lun = lun;
-	if (controller < CONTROLLER_MAX && lun < STORVSP_LUN_MAX)
-		p = &m->s->controller[controller].place[lun];
-	if (p && p->busy) {
-		fail(m, verb, EX_TEMPFAIL, "disk.busy",
-		     "it is just being changed", "later");
-	} else if (!p || !p->file) {
-		fail(m, verb, EX_USAGE, "disk.none", "there is none",
-		     "ListDisks says which there are");
-	} else {
-		set_place(m, controller, lun);
-	}
-	return !m->result.error;
-}
-
 void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 		    const struct storage_reply *reply)
 {
 	struct move *m = move_new(s, reply);
 
-	if (find_disk(m, "remove", controller, lun) && m->place->stays)
+	if (move_find(m, "remove", controller, lun) && m->place->stays)
 		stays(m, "remove", m->place->stays);
-	if (m->result.error || !files_of(m)) {
-		end(&m->note);
+	if (m->result.error || !move_files(m)) {
+		move_end(&m->note);
 		return;
 	}
 	g_clear_pointer(&m->place->file, g_free);
-	go(m, loop_of(m), detach_disk);
+	move_go(m, move_loop(m), detach_disk);
 }
 
 /*
@@ -351,18 +200,20 @@ static void measure_failed(struct move *m, int number)
 {
 	switch (number) {
 	case EOPNOTSUPP:
-		fail(m, "resize", EX_USAGE, "disk.fixed-size",
-		     "only raw images and devices change while they are used",
-		     "kvmbus disk resize, when no machine has it");
+		move_fail(m, "resize", EX_USAGE, "disk.fixed-size",
+			  "only raw images and devices change while they are "
+			  "used",
+			  "kvmbus disk resize, when no machine has it");
 		break;
 	case EINVAL:
-		fail(m, "resize", EX_DATAERR, "disk.size",
-		     "what it has become is no multiple of its sectors, or "
-		     "nothing", "truncate -s %512 FILE   (appends zeroes)");
+		move_fail(m, "resize", EX_DATAERR, "disk.size",
+			  "what it has become is no multiple of its sectors, "
+			  "or nothing",
+			  "truncate -s %512 FILE   (appends zeroes)");
 		break;
 	default:
-		fail(m, "resize", EX_IOERR, "disk.io", g_strerror(number),
-		     "look at the host's log");
+		move_fail(m, "resize", EX_IOERR, "disk.io", g_strerror(number),
+			  "look at the host's log");
 	}
 }
 
@@ -376,7 +227,7 @@ static void measure_disk(struct loop_note *note)
 		measure_failed(m, -ret);
 	else
 		storvsp_announce(m->c->sv);
-	go(m, m->s->main_loop, end);
+	move_go(m, m->s->main_loop, move_end);
 }
 
 void storage_resize(struct storage *s, unsigned controller, unsigned lun,
@@ -384,10 +235,208 @@ void storage_resize(struct storage *s, unsigned controller, unsigned lun,
 {
 	struct move *m = move_new(s, reply);
 
-	if (find_disk(m, "resize", controller, lun))
-		go(m, loop_of(m), measure_disk);
+	if (move_find(m, "resize", controller, lun))
+		move_go(m, move_loop(m), measure_disk);
 	else
-		end(&m->note);
+		move_end(&m->note);
+}
+
+/*
+ * Discs.
+ */
+
+/* What stood in the way, by its number. */
+static const struct {
+	int result;
+	int status;
+	const char *id, *why, *advice;
+} disc_problems[] = {
+	{ -ENODEV, EX_USAGE, "cdrom.no-drive",
+	  "no DVD drive is there: those of a machine are made when it starts",
+	  "kvmbus run --cdrom none,controller=%u,lun=%u" },
+	{ -EEXIST, EX_TEMPFAIL, "cdrom.full", "there is a disc in the drive",
+	  "EjectMedium %u %u false" },
+	{ -ENOMEDIUM, EX_UNAVAILABLE, "cdrom.empty", "the drive is empty",
+	  "InsertMedium %u %u FILE" },
+	{ -EBUSY, EX_TEMPFAIL, "cdrom.locked",
+	  "the guest has locked the drive, and has now been asked to eject",
+	  "wait for the guest, or take it by force: EjectMedium %u %u true" },
+};
+
+static void disc_failed(struct move *m, int result)
+{
+	const struct storage_result *r = &m->result;
+	g_autofree char *what = g_strdup_printf(
+		"the disc of LUN %u on controller %u stays as it is", r->lun,
+		r->controller);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(disc_problems); i++) {
+		g_autofree char *advice = NULL;
+
+		if (disc_problems[i].result != result)
+			continue;
+		advice = g_strdup_printf(disc_problems[i].advice,
+					 r->controller, r->lun);
+		user_error_set(&m->result.error, disc_problems[i].status,
+			       disc_problems[i].id, what,
+			       disc_problems[i].why, advice);
+	}
+}
+
+/* Have the drive there for the change; false with an error. */
+static bool find_drive(struct move *m, unsigned controller, unsigned lun)
+{
+	if (move_find(m, "change", controller, lun))
+		return true;
+	if (m->result.error->code == EX_USAGE) {
+		g_clear_error(&m->result.error);
+		disc_failed(m, -ENODEV);
+	}
+	return false;
+}
+
+/* The drive has what m->file says. */
+static void disc_changed(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	g_free(m->place->file);
+	m->place->file = g_steal_pointer(&m->file);
+	move_end(note);
+}
+
+static void insert_disc(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+	struct scsi_lun *drive = storvsp_lun(m->c->sv, m->result.lun);
+	int ret = scsi_dvd_insert(drive, m->medium);
+
+	if (!ret) {
+		m->medium = NULL;
+		move_go(m, m->s->main_loop, disc_changed);
+		return;
+	}
+	disc_failed(m, ret);
+	move_close(m);
+}
+
+static void open_disc(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	m->medium = storage_open_medium(move_loop(m), m->file, true,
+					&m->result.error);
+	if (m->medium)
+		move_go(m, move_loop(m), insert_disc);
+	else
+		move_go(m, m->s->main_loop, move_end);
+}
+
+static bool check_path(struct move *m)
+{
+	if (g_path_is_absolute(m->file))
+		return true;
+	user_error_set(&m->result.error, EX_USAGE, "cdrom.path",
+		       "a path from the root is wanted",
+		       "the machine may run in another folder",
+		       "realpath FILE");
+	return false;
+}
+
+void storage_insert(struct storage *s, unsigned controller, unsigned lun,
+		    const char *file, const struct storage_reply *reply)
+{
+	struct move *m = move_new(s, reply);
+
+	m->file = g_strdup(file);
+	if (find_drive(m, controller, lun) && check_path(m) && move_files(m))
+		move_go(m, iothread_loop(s->files), open_disc);
+	else
+		move_end(&m->note);
+}
+
+static void eject_disc(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+	struct scsi_lun *drive = storvsp_lun(m->c->sv, m->result.lun);
+	int ret = scsi_dvd_eject(drive, m->force);
+
+	if (ret)
+		disc_failed(m, ret);
+	move_go(m, m->s->main_loop, ret ? move_end : disc_changed);
+}
+
+void storage_eject(struct storage *s, unsigned controller, unsigned lun,
+		   bool force, const struct storage_reply *reply)
+{
+	struct move *m = move_new(s, reply);
+
+	m->file = g_strdup("");
+	m->force = force;
+	if (find_drive(m, controller, lun))
+		move_go(m, move_loop(m), eject_disc);
+	else
+		move_end(&m->note);
+}
+
+/*
+ * Listing.  A guest can have ejected a disc, which its controller's loop knows.
+ */
+static void see_empty(struct move *m)
+{
+	for (unsigned lun = 0; lun < STORVSP_LUN_MAX; lun++) {
+		struct place *p = &m->c->place[lun];
+
+		if (!(m->empty & UINT64_C(1) << lun) || !p->file || p->busy)
+			continue;
+		g_free(p->file);
+		p->file = g_strdup("");
+	}
+}
+
+static void ask_drives(struct move *m, struct controller *from);
+
+/* What was put in since then comes to this loop later. */
+static void drives_asked(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	see_empty(m);
+	ask_drives(m, m->c + 1);
+}
+
+static void look_at_drives(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	m->empty = 0;
+	for (unsigned lun = 0; lun < STORVSP_LUN_MAX; lun++) {
+		const struct scsi_lun *drive = storvsp_lun(m->c->sv, lun);
+
+		if (drive && scsi_dvd_is_empty(drive))
+			m->empty |= UINT64_C(1) << lun;
+	}
+	move_go(m, m->s->main_loop, drives_asked);
+}
+
+static void ask_drives(struct move *m, struct controller *from)
+{
+	struct controller *end = m->s->controller + CONTROLLER_MAX;
+
+	while (from < end && !from->sv)
+		from++;
+	m->c = from;
+	if (from < end)
+		move_go(m, move_loop(m), look_at_drives);
+	else
+		move_end(&m->note);
+}
+
+void storage_look(struct storage *s, const struct storage_reply *reply)
+{
+	struct move *m = move_new(s, reply);
+
+	ask_drives(m, s->controller);
 }
 
 void storage_list(const struct storage *s,

@@ -8,9 +8,9 @@
 #include "vmm/storage.h"
 
 struct place {
-	char *file;		/* of the disk there; NULL: none */
+	char *file;		/* "" for an empty drive; NULL: no disk */
 	const char *stays;	/* why it cannot be removed; NULL: it can */
-	bool busy;		/* it is being added, removed or resized */
+	bool busy;		/* it is being changed */
 };
 
 /* The main loop's, but for what is reached by @sv on its own. */
@@ -40,9 +40,6 @@ void storage_take_place(struct storage *s, const struct disk_options *d,
 			const char *stays);
 /* The threads have stopped. */
 void storage_drop_moves(struct storage *s);
-
-/* A change of a disc that is over, or will not be: the threads have stopped. */
-void storage_disc_free(void *change);
 
 /* What a DVD drive can have in it; NULL with an error for the user. */
 struct block_backend *storage_open_medium(struct loop *loop, const char *path,

@@ -160,7 +160,8 @@ def discs(kvmbus, b, run, check):
         return said(listed, f"[(0, 3, '{disc}')]") or \
             check(run(*second), TEMPFAIL, 'disk.locked', '') or \
             check(run('call', path, 'EjectMedium', '0', '3', 'false'), 0,
-                  '') or check(run(*second), 0, '')
+                  '') or said(run('call', path, 'ListDisks'), "[(0, 3, '')]") \
+            or check(run(*second), 0, '')
 
 
 def disks(kvmbus, b, run, check):

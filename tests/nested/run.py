@@ -909,6 +909,8 @@ def dvd(run):
     call(control, 'EjectMedium', 0, 9, 'false', error='cdrom.locked')
     m.type('\n')
     m.wait_for('EJECTED')
+    expect("(0, 9, '')" in ' '.join(call(control, 'ListDisks')),
+           'it is listed')
     call(control, 'EjectMedium', 0, 9, 'false', error='cdrom.empty')
     call(control, 'InsertMedium', 0, 9, second)
     m.type('\n')

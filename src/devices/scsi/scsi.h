@@ -83,6 +83,8 @@ int scsi_dvd_insert(struct scsi_lun *lun, struct block_backend *bb);
  * @force that does not matter.  -ENOMEDIUM, -ENODEV.
  */
 int scsi_dvd_eject(struct scsi_lun *lun, bool force);
+/* Whether it is a DVD drive without a medium. */
+bool scsi_dvd_is_empty(const struct scsi_lun *lun);
 /*
  * Other machines have the disk too; @r, which passes, says what they may do.
  * The disk's unique id is that of @r.

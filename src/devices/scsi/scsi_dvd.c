@@ -261,3 +261,8 @@ int scsi_dvd_eject(struct scsi_lun *lun, bool force)
 	take_out(d);
 	return 0;
 }
+
+bool scsi_dvd_is_empty(const struct scsi_lun *lun)
+{
+	return lun->type == &dvd && !lun->medium;
+}

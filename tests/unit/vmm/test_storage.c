@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Changes of a machine's disks and discs, of which no guest needs to know. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/util.h"
+#include "vmm/storage_internal.h"
+
+static struct {
+	char *folder, *disc;
+	struct loop *loop;
+	struct options options;
+	struct storage s;
+	unsigned answers;
+	char *id;		/* of the last one's error; NULL: none */
+	GString *list;
+} t;
+
+static void add_drive(unsigned controller, unsigned lun, const char *file)
+{
+	struct disk_options *d = g_new0(struct disk_options, 1);
+
+	d->cdrom = d->direct = true;
+	d->file = g_strdup(file);
+	d->controller = controller;
+	d->lun = lun;
+	g_ptr_array_add(t.options.disks, d);
+}
+
+static int set_up(void **state)
+{
+	g_autofree char *bytes = g_malloc0(4 * SCSI_DVD_BLOCK);
+
+	memset(&t, 0, sizeof(t));
+	t.folder = g_dir_make_tmp("kvmbus-storage-XXXXXX", NULL);
+	t.disc = g_build_filename(t.folder, "disc", NULL);
+	assert_true(g_file_set_contents(t.disc, bytes, 4 * SCSI_DVD_BLOCK,
+					NULL));
+	t.list = g_string_new(NULL);
+	t.loop = loop_new(NULL);
+	t.options.cpus = 1;
+	t.options.disks = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)disk_options_free);
+	add_drive(0, 5, NULL);
+	add_drive(3, 63, t.disc);
+	assert_true(storage_open(&t.s, &t.options, NULL, t.loop, NULL));
+	assert_true(storage_start(&t.s, NULL));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	storage_close(&t.s);
+	g_ptr_array_unref(t.options.disks);
+	loop_free(t.loop);
+	g_string_free(t.list, TRUE);
+	g_unlink(t.disc);
+	g_rmdir(t.folder);
+	g_free(t.folder);
+	g_free(t.disc);
+	g_free(t.id);
+	return 0;
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+static void answered(const struct storage_result *r, void *arg)
+{
+	GError *error = r->error;
+
+	g_clear_pointer(&t.id, g_free);
+	if (error)
+		t.id = user_error_id(error);
+	g_clear_error(&error);
+	t.answers++;
+}
+
+static const struct storage_reply reply = { answered, NULL };
+
+static void wait_for(unsigned answers)
+{
+	while (t.answers < answers)
+		loop_turn(t.loop, true);
+	t.answers = 0;
+}
+
+static void list_one(unsigned controller, unsigned lun, const char *file,
+		     void *arg)
+{
+	g_string_append_printf(t.list, "%u:%u %s;", controller, lun,
+			       *file ? "disc" : "");
+}
+
+static const char *list(void)
+{
+	g_string_truncate(t.list, 0);
+	storage_look(&t.s, &reply);
+	wait_for(1);
+	storage_list(&t.s, list_one, NULL);
+	return t.list->str;
+}
+
+/* START STOP UNIT by the guest, on the loop that its commands come on. */
+struct eject {
+	struct loop_note note;
+	struct scsi_request rq;
+	unsigned controller, lun;
+	int over;		/* atomic: the loop's to the test's */
+};
+
+static void ejected(struct scsi_request *rq)
+{
+	struct eject *e = container_of(rq, struct eject, rq);
+
+	assert_int_equal(rq->status, SCSI_GOOD);
+	__atomic_store_n(&e->over, 1, __ATOMIC_RELEASE);
+}
+
+static void eject(struct loop_note *note)
+{
+	struct eject *e = container_of(note, struct eject, note);
+	struct scsi_lun *lun = storvsp_lun(t.s.controller[e->controller].sv,
+					   e->lun);
+
+	e->rq = (struct scsi_request){
+		.cdb = { 0x1b, 0, 0, 0, 2, 0 }, .cdb_len = 6, .done = ejected,
+	};
+	scsi_submit(lun, &e->rq);
+}
+
+static void guest_ejects(unsigned controller, unsigned lun)
+{
+	struct eject e = {
+		.note.run = eject, .controller = controller, .lun = lun,
+	};
+
+	loop_post(iothread_loop(t.s.controller[controller].io), &e.note);
+	while (!__atomic_load_n(&e.over, __ATOMIC_ACQUIRE))
+		g_thread_yield();
+}
+
+static void a_disc_that_the_guest_ejects_is_listed_no_more(void **state)
+{
+	assert_string_equal(list(), "0:5 ;3:63 disc;");
+	guest_ejects(3, 63);
+	assert_string_equal(list(), "0:5 ;3:63 ;");
+}
+
+static void another_disc_takes_the_place_of_one_that_is_gone(void **state)
+{
+	guest_ejects(3, 63);
+	storage_insert(&t.s, 3, 63, t.disc, &reply);
+	wait_for(1);
+	assert_null(t.id);
+	assert_string_equal(list(), "0:5 ;3:63 disc;");
+	storage_eject(&t.s, 3, 63, false, &reply);
+	wait_for(1);
+	assert_null(t.id);
+	assert_string_equal(list(), "0:5 ;3:63 ;");
+}
+
+static void one_change_of_a_drive_is_under_way(void **state)
+{
+	storage_insert(&t.s, 0, 5, t.disc, &reply);
+	storage_eject(&t.s, 0, 5, true, &reply);
+	assert_int_equal(t.answers, 1);
+	assert_string_equal(t.id, "disk.busy");
+	wait_for(2);
+	assert_null(t.id);
+	assert_string_equal(list(), "0:5 disc;3:63 disc;");
+}
+
+static void a_list_that_crosses_a_change_is_that_of_before_or_after(void **state)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		storage_insert(&t.s, 0, 5, t.disc, &reply);
+		storage_look(&t.s, &reply);
+		wait_for(2);
+		assert_string_equal(list(), "0:5 disc;3:63 disc;");
+		storage_look(&t.s, &reply);
+		storage_eject(&t.s, 0, 5, false, &reply);
+		wait_for(2);
+		assert_string_equal(list(), "0:5 ;3:63 disc;");
+	}
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+	static const struct {
+		unsigned controller, lun;
+		const char *id;
+	} wrong[] = {
+		{ 0, 4, "cdrom.no-drive" }, { 1, 5, "cdrom.no-drive" },
+		{ 4, 0, "cdrom.no-drive" }, { 0, 64, "cdrom.no-drive" },
+		{ 3, 63, "cdrom.full" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		storage_insert(&t.s, wrong[i].controller, wrong[i].lun, t.disc,
+			       &reply);
+		wait_for(1);
+		assert_string_equal(t.id, wrong[i].id);
+	}
+	assert_string_equal(list(), "0:5 ;3:63 disc;");
+}
+
+static void changes_under_way_end_with_the_machine(void **state)
+{
+	storage_insert(&t.s, 0, 5, t.disc, &reply);
+	storage_look(&t.s, &reply);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_disc_that_the_guest_ejects_is_listed_no_more),
+		TEST(another_disc_takes_the_place_of_one_that_is_gone),
+		TEST(one_change_of_a_drive_is_under_way),
+		TEST(a_list_that_crosses_a_change_is_that_of_before_or_after),
+		TEST(what_cannot_be_is_refused),
+		TEST(changes_under_way_end_with_the_machine),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
