@@ -65,7 +65,8 @@ static bool no_machine(const struct call *c, const GError *why, GError **error)
 }
 
 /* An answer of the machine's says all; others come from the way there. */
-static bool refused(const struct call *c, GError *why, GError **error)
+static bool refused(const struct call *c, GError *why, int status,
+		    GError **error)
 {
 	g_autofree char *name = g_dbus_error_get_remote_error(why);
 	g_autofree char *what = g_strdup_printf("the machine at %s has not "
@@ -75,7 +76,7 @@ static bool refused(const struct call *c, GError *why, GError **error)
 	if (!name || !g_str_has_prefix(name, CONTROL_ERROR))
 		return fail(error, EX_UNAVAILABLE, "control.failed", what,
 			    why->message, "see whether it still runs");
-	g_set_error_literal(error, USER_ERROR, EX_UNAVAILABLE, why->message);
+	g_set_error_literal(error, USER_ERROR, status, why->message);
 	return false;
 }
 
@@ -106,33 +107,65 @@ static bool connect_to(struct call *c, GError **error)
 	return true;
 }
 
-static GVariant *ask(const struct call *c, const char *interface,
-		     const char *method, GVariant *args, GError **why)
+/* What an error says that it is, or else the most general one. */
+static int status_of(GDBusMessage *answer)
 {
-	return g_dbus_connection_call_sync(c->bus, NULL, CONTROL_OBJECT,
-					   interface, method, args, NULL,
-					   G_DBUS_CALL_FLAGS_NONE, FOR_EVER,
-					   NULL, why);
+	GVariant *field = g_dbus_message_get_header(
+		answer, (GDBusMessageHeaderField)CONTROL_STATUS);
+	guint32 status = 0;
+
+	if (field && g_variant_is_of_type(field, G_VARIANT_TYPE_UINT32))
+		status = g_variant_get_uint32(field);
+	return status >= EX__BASE && status <= EX__MAX ? (int)status :
+							 EX_UNAVAILABLE;
+}
+
+/* The values, or NULL with why, and the exit status that it means. */
+static GVariant *ask(const struct call *c, const char *interface,
+		     const char *method, GVariant *args, int *status,
+		     GError **why)
+{
+	g_autoptr(GDBusMessage) question = g_dbus_message_new_method_call(
+		NULL, CONTROL_OBJECT, interface, method);
+	g_autoptr(GDBusMessage) answer = NULL;
+	GVariant *values;
+
+	*status = EX_UNAVAILABLE;
+	if (args)
+		g_dbus_message_set_body(question, args);
+	answer = g_dbus_connection_send_message_with_reply_sync(
+		c->bus, question, G_DBUS_SEND_MESSAGE_FLAGS_NONE, FOR_EVER,
+		NULL, NULL, why);
+	if (!answer)
+		return NULL;
+	if (g_dbus_message_to_gerror(answer, why)) {
+		*status = status_of(answer);
+		return NULL;
+	}
+	values = g_dbus_message_get_body(answer);
+	return values ? g_variant_ref(values) :
+			g_variant_ref_sink(g_variant_new_tuple(NULL, 0));
 }
 
 static bool learn(struct call *c, GError **error)
 {
 	g_autoptr(GError) why = NULL;
+	int status;
 	g_autoptr(GVariant) answer =
 		ask(c, "org.freedesktop.DBus.Introspectable", "Introspect",
-		    NULL, &why);
+		    NULL, &status, &why);
 	const char *xml;
 
-	if (answer) {
+	if (answer && g_variant_is_of_type(answer, G_VARIANT_TYPE("(s)"))) {
 		g_variant_get(answer, "(&s)", &xml);
 		c->info = g_dbus_node_info_new_for_xml(xml, &why);
 	}
-	if (!c->info)
-		return no_machine(c, why, error);
-	if (g_dbus_node_info_lookup_interface(c->info, CONTROL_INTERFACE))
+	if (c->info &&
+	    g_dbus_node_info_lookup_interface(c->info, CONTROL_INTERFACE))
 		return true;
-	g_set_error_literal(&why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "it has no " CONTROL_INTERFACE);
+	if (!why)
+		g_set_error_literal(&why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+				    "it has no " CONTROL_INTERFACE);
 	return no_machine(c, why, error);
 }
 
@@ -274,6 +307,7 @@ static bool call_method(const struct call *c, GError **error)
 	g_autoptr(GError) why = NULL;
 	g_autofree char *what = NULL;
 	GVariant *args;
+	int status;
 
 	if (!m) {
 		what = g_strdup_printf("%s cannot be asked of a machine",
@@ -284,9 +318,9 @@ static bool call_method(const struct call *c, GError **error)
 	args = parse_args(c, m, error);
 	if (!args)
 		return false;
-	values = ask(c, CONTROL_INTERFACE, c->method, args, &why);
+	values = ask(c, CONTROL_INTERFACE, c->method, args, &status, &why);
 	if (!values)
-		return refused(c, why, error);
+		return refused(c, why, status, error);
 	print_values(c, m, values);
 	return true;
 }

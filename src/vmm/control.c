@@ -67,15 +67,27 @@ GVariant *control_args(const struct control_call *call)
 	return g_dbus_method_invocation_get_parameters(call->invocation);
 }
 
+/* GDBus has no way to send an error that has more than a name and a text. */
 static void refuse(GDBusMethodInvocation *invocation, const GError *error)
 {
+	GDBusConnection *bus =
+		g_dbus_method_invocation_get_connection(invocation);
+	GDBusMessage *call = g_dbus_method_invocation_get_message(invocation);
+	g_autoptr(GDBusMessage) answer = NULL;
 	g_autofree char *id = user_error_id(error);
 	g_autofree char *name = NULL;
 
 	g_strdelimit(id, "-", '_');
 	name = g_strconcat(CONTROL_ERROR, id, NULL);
-	g_dbus_method_invocation_return_dbus_error(invocation, name,
-						   error->message);
+	answer = g_dbus_message_new_method_error_literal(call, name,
+							 error->message);
+	g_dbus_message_set_header(
+		answer, (GDBusMessageHeaderField)CONTROL_STATUS,
+		g_variant_new_uint32((guint32)error->code));
+	g_dbus_connection_send_message(bus, answer,
+				       G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL,
+				       NULL);
+	g_object_unref(invocation);
 }
 
 /* The invocation is used up by its answer. */

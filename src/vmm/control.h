@@ -24,6 +24,11 @@
 #define CONTROL_INTERFACE	"org.kvmbus.Machine1"
 /* An error's name is this and its id, with '_' where D-Bus allows no '-'. */
 #define CONTROL_ERROR		"org.kvmbus.Error."
+/*
+ * A header field of an error, uint32: the exit status that it would have on a
+ * command line.  Who does not know a field has to ignore it.
+ */
+#define CONTROL_STATUS		238
 
 #define CONTROL_CLIENTS		16
 #define CONTROL_CALLS		64

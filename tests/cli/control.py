@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 
-USAGE, UNAVAILABLE, CANTCREAT, TEMPFAIL, PROTOCOL = 64, 69, 73, 75, 76
+USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
+CANTCREAT, TEMPFAIL, PROTOCOL, NOPERM = 73, 75, 76, 77
 
 
 def error_cases(b):
@@ -127,7 +128,7 @@ def nics(kvmbus, b, run, check):
                 (['AddNic', 'tap:no/name'], 'net.tap-name', '1 to 15'),
                 (['RemoveNic', '1'], 'net.no-such-nic', 'there is no NIC 1'),
                 (['SetLink', '9', 'true'], 'net.no-such-nic', 'NIC 9')]:
-            problem = check(ask(*words), UNAVAILABLE, error, text)
+            problem = check(ask(*words), USAGE, error, text)
             if problem:
                 return f'{words}: {problem}'
         return said(ask('PowerOff'), '')
@@ -142,16 +143,15 @@ def discs(kvmbus, b, run, check):
     with machine(kvmbus, b, '--cdrom', 'none,lun=3') as (path, vm):
         for words, status, what in [
                 ('EjectMedium 0 3 false', UNAVAILABLE, 'cdrom.empty'),
-                (f'InsertMedium 0 3 {b / "short"}', UNAVAILABLE,
-                 'cdrom.size'),
-                (f'InsertMedium 0 3 {b / "nothing"}', UNAVAILABLE,
+                (f'InsertMedium 0 3 {b / "short"}', DATAERR, 'cdrom.size'),
+                (f'InsertMedium 0 3 {b / "nothing"}', NOINPUT,
                  'disk.missing'),
-                ('InsertMedium 0 3 disc.iso', UNAVAILABLE, 'cdrom.path'),
-                (f'InsertMedium 0 4 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
-                (f'InsertMedium 1 3 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
-                (f'InsertMedium 9 99 {disc}', UNAVAILABLE, 'cdrom.no-drive'),
+                ('InsertMedium 0 3 disc.iso', USAGE, 'cdrom.path'),
+                (f'InsertMedium 0 4 {disc}', USAGE, 'cdrom.no-drive'),
+                (f'InsertMedium 1 3 {disc}', USAGE, 'cdrom.no-drive'),
+                (f'InsertMedium 9 99 {disc}', USAGE, 'cdrom.no-drive'),
                 (f'InsertMedium 0 3 {disc}', 0, ''),
-                (f'InsertMedium 0 3 {disc}', UNAVAILABLE, 'cdrom.full')]:
+                (f'InsertMedium 0 3 {disc}', TEMPFAIL, 'cdrom.full')]:
             problem = check(run('call', path, *words.split()), status, what,
                             '')
             if problem:
@@ -167,20 +167,23 @@ def discs(kvmbus, b, run, check):
 def disks(kvmbus, b, run, check):
     """What is wrong with a call leaves everything as it was."""
     plug = b.write('plug', bytes(1 << 20))
+    closed = b.write('closed', bytes(1 << 20))
+    closed.chmod(0)
     with machine(kvmbus, b, '--disk', b / 'disk') as (path, vm):
         def ask(*words):
             return run('call', path, *words)
         wrong = [
-            (['AddDisk', b / 'none'], 'disk.missing'),
-            (['AddDisk', f'{plug},lun=64'], 'usage'),
-            (['AddDisk', f'{plug},lun=0'], 'disk.place'),
-            (['AddDisk', b / 'disk'], 'disk.locked'),
-            (['AddDisk', 'nbd://localhost/x'], 'disk.stays'),
-            (['RemoveDisk', '0', '1'], 'disk.none'),
-            (['RemoveDisk', '4', '0'], 'disk.none'),
-            (['ResizeDisk', '0', '64'], 'disk.none')]
-        for words, error_id in wrong:
-            problem = check(ask(*words), UNAVAILABLE, error_id)
+            (['AddDisk', b / 'none'], NOINPUT, 'disk.missing'),
+            (['AddDisk', f'{plug},lun=64'], USAGE, 'usage'),
+            (['AddDisk', f'{plug},lun=0'], USAGE, 'disk.place'),
+            (['AddDisk', b / 'disk'], TEMPFAIL, 'disk.locked'),
+            (['AddDisk', closed], NOPERM, 'disk.permission'),
+            (['AddDisk', 'nbd://localhost/x'], USAGE, 'disk.stays'),
+            (['RemoveDisk', '0', '1'], USAGE, 'disk.none'),
+            (['RemoveDisk', '4', '0'], USAGE, 'disk.none'),
+            (['ResizeDisk', '0', '64'], USAGE, 'disk.none')]
+        for words, status, error_id in wrong:
+            problem = check(ask(*words), status, error_id)
             if problem:
                 return f'{words}: {problem}'
         listed = json.loads(ask('ListDisks', '--json').stdout)
@@ -190,13 +193,13 @@ def disks(kvmbus, b, run, check):
         os.truncate(plug, 2 << 20)
         problem = problem or said(ask('ResizeDisk', 3, 0), str(2 << 20))
         os.truncate(plug, 1000)
-        problem = problem or check(ask('ResizeDisk', 3, 0), UNAVAILABLE,
+        problem = problem or check(ask('ResizeDisk', 3, 0), DATAERR,
                                    'disk.size') or \
             said(ask('RemoveDisk', 3, 0), '')
         os.truncate(plug, 1 << 20)
         problem = problem or \
             said(ask('AddDisk', f'{plug},ephemeral=on'), '0\n1') or \
-            check(ask('ResizeDisk', 0, 1), UNAVAILABLE, 'disk.fixed-size') or \
+            check(ask('ResizeDisk', 0, 1), USAGE, 'disk.fixed-size') or \
             said(ask('RemoveDisk', 0, 1), '') or \
             said(ask('RemoveDisk', 0, 0), '')
         again = run('run', '--kernel', b / 'mb', '--console', 'off', '--net',

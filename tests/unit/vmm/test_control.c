@@ -178,6 +178,27 @@ static void call_refuse(void)
 	assert_non_null(strstr(error->message, "[disk.no-way]\n     try: "));
 }
 
+static void call_refuse_by_message(void)
+{
+	g_autoptr(GDBusConnection) bus = dial();
+	g_autoptr(GDBusMessage) call = g_dbus_message_new_method_call(
+		NULL, CONTROL_OBJECT, CONTROL_INTERFACE, "Refuse");
+	g_autoptr(GDBusMessage) answer =
+		g_dbus_connection_send_message_with_reply_sync(
+			bus, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, G_MAXINT,
+			NULL, NULL, NULL);
+	GVariant *status = g_dbus_message_get_header(
+		answer, (GDBusMessageHeaderField)CONTROL_STATUS);
+
+	assert_int_equal(g_variant_get_uint32(status), EX_USAGE);
+	echoes(bus);
+}
+
+static void an_error_has_its_exit_status_in_a_field(void **state)
+{
+	serve(call_refuse_by_message);
+}
+
 static void an_error_has_its_id_as_name_and_all_its_text(void **state)
 {
 	serve(call_refuse);
@@ -385,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_call_goes_to_the_loop_and_back),
+		TEST(an_error_has_its_exit_status_in_a_field),
 		TEST(an_error_has_its_id_as_name_and_all_its_text),
 		TEST(what_the_interface_lacks_is_refused),
 		TEST(only_its_owner_may_use_the_socket),
