@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/nbd_connect.h"
 #include "backends/unix_socket.h"
 #include "core/error.h"
 #include "vmm/call.h"
@@ -206,6 +207,25 @@ static void list_methods(const struct call *c)
 	}
 }
 
+/*
+ * A file's name is one of this folder, not of the machine's; what follows it in
+ * the word stays behind it.
+ */
+static GVariant *parse_path(const char *text)
+{
+	g_autofree char *here = g_get_current_dir();
+
+	if (!*text || g_path_is_absolute(text) || nbd_is_uri(text))
+		return g_variant_new_string(text);
+	return g_variant_new_take_string(g_build_filename(here, text, NULL));
+}
+
+static bool is_path(const GDBusArgInfo *arg)
+{
+	return g_dbus_annotation_info_lookup(arg->annotations,
+					     CONTROL_IS_PATH) != NULL;
+}
+
 /* A string is the word as it is; all else is in GVariant's text form. */
 static GVariant *parse_arg(const GDBusArgInfo *arg, const char *text,
 			   GError **error)
@@ -215,7 +235,8 @@ static GVariant *parse_arg(const GDBusArgInfo *arg, const char *text,
 	GVariant *value;
 
 	if (!strcmp(arg->signature, "s") && g_utf8_validate(text, -1, NULL))
-		return g_variant_new_string(text);
+		return is_path(arg) ? parse_path(text) :
+				      g_variant_new_string(text);
 	value = g_variant_parse(G_VARIANT_TYPE(arg->signature), text, NULL,
 				NULL, &why);
 	if (value)

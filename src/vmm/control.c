@@ -409,6 +409,19 @@ bool control_start(struct control *c, GError **error)
 /*
  * Making it.
  */
+static void describe_arg(GString *xml, const char *name, const char *type,
+			 const char *direction)
+{
+	bool path = !strcmp(type, CONTROL_PATH);
+
+	g_string_append_printf(xml, "<arg name='%s' type='%s' direction='%s'>",
+			       name, path ? "s" : type, direction);
+	if (path)
+		g_string_append(xml, "<annotation name='" CONTROL_IS_PATH
+				"' value='true'/>");
+	g_string_append(xml, "</arg>");
+}
+
 static void describe_args(GString *xml, const char *list, const char *direction)
 {
 	g_auto(GStrv) args = g_strsplit(list, " ", -1);
@@ -416,9 +429,7 @@ static void describe_args(GString *xml, const char *list, const char *direction)
 	for (unsigned i = 0; args[i]; i++) {
 		g_auto(GStrv) arg = g_strsplit(args[i], ":", 2);
 
-		g_string_append_printf(xml, "<arg name='%s' type='%s' "
-				       "direction='%s'/>", arg[0], arg[1],
-				       direction);
+		describe_arg(xml, arg[0], arg[1], direction);
 	}
 }
 

@@ -33,12 +33,20 @@
 #define CONTROL_CLIENTS		16
 #define CONTROL_CALLS		64
 
+/*
+ * A string that begins with a path or a URI.  Who asks in another folder than
+ * the machine's has to make it absolute, and finds it by an annotation.
+ */
+#define CONTROL_PATH		"path"
+#define CONTROL_IS_PATH		"org.kvmbus.Path"
+
 struct control;
 struct control_call;
 
 struct control_method {
 	const char *name;
-	const char *in, *out;	/* "name:signature ...", "" for none */
+	/* "name:signature ...", "" for none; or CONTROL_PATH as signature */
+	const char *in, *out;
 	/*
 	 * On the main loop.  Leads to one control_return() or control_fail()
 	 * there, now or later.

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/nbd_connect.h"
+#include "core/error.h"
 #include "vmm/machine.h"
 #include "vmm/machine_methods.h"
 #include "vmm/network.h"
@@ -35,6 +37,20 @@ static void power_off(void *host, struct control_call *call)
 	control_return(call, NULL);
 }
 
+/* Who asks may be in another folder. */
+static bool is_clear(const char *path, GError **error)
+{
+	g_autofree char *what = NULL;
+
+	if (g_path_is_absolute(path) || nbd_is_uri(path))
+		return true;
+	what = g_strdup_printf("cannot find %s", path);
+	user_error_set(error, EX_USAGE, "control.path", what,
+		       "a path from the root is wanted, since the machine may "
+		       "run in another folder", "realpath FILE");
+	return false;
+}
+
 static void disk_added(const struct storage_result *r, void *call)
 {
 	if (r->error)
@@ -53,10 +69,12 @@ static void add_disk(void *host, struct control_call *call)
 
 	g_variant_get(control_args(call), "(&s)", &text);
 	d = disk_options_parse(text, &error);
-	if (d)
+	if (d && is_clear(d->file, &error)) {
 		storage_add(machine_storage(host), d, &reply);
-	else
-		control_fail(call, error);
+		return;
+	}
+	disk_options_free(d);
+	control_fail(call, error);
 }
 
 static void disk_changed(const struct storage_result *r, void *call)
@@ -166,9 +184,14 @@ static void insert_medium(void *host, struct control_call *call)
 {
 	const struct storage_reply reply = { disk_changed, call };
 	unsigned controller, lun;
+	GError *error = NULL;
 	const char *file;
 
 	g_variant_get(control_args(call), "(uu&s)", &controller, &lun, &file);
+	if (!is_clear(file, &error)) {
+		control_fail(call, error);
+		return;
+	}
 	storage_insert(machine_storage(host), controller, lun, file, &reply);
 }
 
@@ -183,11 +206,11 @@ static void eject_medium(void *host, struct control_call *call)
 }
 
 const struct control_method machine_methods[] = {
-	{ "AddDisk", "disk:s", "controller:u lun:u", add_disk },
+	{ "AddDisk", "disk:path", "controller:u lun:u", add_disk },
 	{ "AddNic", "net:s", "nic:u", add_nic },
 	{ "EjectMedium", "controller:u lun:u force:b", "", eject_medium },
 	{ "GetState", "", "state:s", get_state },
-	{ "InsertMedium", "controller:u lun:u file:s", "", insert_medium },
+	{ "InsertMedium", "controller:u lun:u file:path", "", insert_medium },
 	{ "ListDisks", "", "disks:a(uus)", list_disks },
 	{ "Pause", "", "", pause_machine },
 	{ "PowerOff", "", "", power_off },

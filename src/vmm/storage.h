@@ -63,8 +63,8 @@ void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 void storage_resize(struct storage *s, unsigned controller, unsigned lun,
 		    const struct storage_reply *reply);
 /*
- * Put @file, a path from the root, in a DVD drive that is empty, or take a disc
- * out, with @force also from a guest that has locked it.
+ * Put @file in a DVD drive that is empty, or take a disc out, with @force also
+ * from a guest that has locked it.
  */
 void storage_insert(struct storage *s, unsigned controller, unsigned lun,
 		    const char *file, const struct storage_reply *reply);

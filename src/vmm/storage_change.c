@@ -332,24 +332,13 @@ static void open_disc(struct loop_note *note)
 		move_go(m, m->s->main_loop, move_end);
 }
 
-static bool check_path(struct move *m)
-{
-	if (g_path_is_absolute(m->file))
-		return true;
-	user_error_set(&m->result.error, EX_USAGE, "cdrom.path",
-		       "a path from the root is wanted",
-		       "the machine may run in another folder",
-		       "realpath FILE");
-	return false;
-}
-
 void storage_insert(struct storage *s, unsigned controller, unsigned lun,
 		    const char *file, const struct storage_reply *reply)
 {
 	struct move *m = move_new(s, reply);
 
 	m->file = g_strdup(file);
-	if (find_drive(m, controller, lun) && check_path(m) && move_files(m))
+	if (find_drive(m, controller, lun) && move_files(m))
 		move_go(m, iothread_loop(s->files), open_disc);
 	else
 		move_end(&m->note);

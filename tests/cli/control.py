@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -146,7 +147,6 @@ def discs(kvmbus, b, run, check):
                 (f'InsertMedium 0 3 {b / "short"}', DATAERR, 'cdrom.size'),
                 (f'InsertMedium 0 3 {b / "nothing"}', NOINPUT,
                  'disk.missing'),
-                ('InsertMedium 0 3 disc.iso', USAGE, 'cdrom.path'),
                 (f'InsertMedium 0 4 {disc}', USAGE, 'cdrom.no-drive'),
                 (f'InsertMedium 1 3 {disc}', USAGE, 'cdrom.no-drive'),
                 (f'InsertMedium 9 99 {disc}', USAGE, 'cdrom.no-drive'),
@@ -162,6 +162,39 @@ def discs(kvmbus, b, run, check):
             check(run('call', path, 'EjectMedium', '0', '3', 'false'), 0,
                   '') or said(run('call', path, 'ListDisks'), "[(0, 3, '')]") \
             or check(run(*second), 0, '')
+
+
+def relative_refused(path):
+    """By the machine itself, if there is a client that leaves names alone."""
+    for words in ['AddDisk'], ['InsertMedium', 'uint32:0', 'uint32:0']:
+        if not shutil.which('dbus-send'):
+            continue
+        done = subprocess.run(
+            ['dbus-send', f'--peer=unix:path={path}', '--print-reply',
+             '/org/kvmbus/Machine', f'org.kvmbus.Machine1.{words[0]}',
+             *words[1:], 'string:disc'], capture_output=True, text=True)
+        if 'org.kvmbus.Error.control.path' not in done.stderr:
+            return f'{words}: {done.stderr or done.stdout}'
+    return None
+
+
+def paths(kvmbus, b, run, check):
+    """A name is of the caller's folder; the machine itself takes no such."""
+    here = b / 'here, there'
+    here.mkdir(exist_ok=True)
+    for name in 'disc', 'disk,old':
+        (here / name).write_bytes(bytes(1 << 20))
+    with machine(kvmbus, b, '--cdrom', 'none') as (path, vm):
+        def ask(*words):
+            return run('call', path, *words, cwd=here)
+
+        problem = said(ask('AddDisk', './disk,old,ro=on'), '0\n1') or \
+            said(ask('InsertMedium', 0, 0, 'disc'), '')
+        listed = json.loads(ask('ListDisks', '--json').stdout)['disks']
+        names = [[0, 0, f'{here}/disc'], [0, 1, f'{here}/./disk,old']]
+        if problem or listed != names:
+            return problem or f'{listed}, not {names}'
+        return relative_refused(path) or said(ask('PowerOff'), '')
 
 
 def disks(kvmbus, b, run, check):
@@ -209,4 +242,5 @@ def disks(kvmbus, b, run, check):
 
 functions = [('control-states', states), ('control-questions', questions),
              ('control-places', places), ('control-nics', nics),
-             ('control-discs', discs), ('control-disks', disks)]
+             ('control-discs', discs), ('control-paths', paths),
+             ('control-disks', disks)]
