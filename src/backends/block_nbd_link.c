@@ -286,7 +286,8 @@ void nbd_link_watch(struct block_nbd *n)
 		return;
 	if (!n->patience.due_ns)
 		nbd_link_be_patient(n);
-	if (n->over.length || n->lost || n->replay_over || n->failed)
+	if (n->over.length || n->lost || n->replay_over ||
+	    (n->failed && (n->waiting || n->again.length)))
 		loop_post(n->loop, &n->look);
 	if (!link)
 		return;

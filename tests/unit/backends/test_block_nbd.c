@@ -12,6 +12,7 @@
 #include "nbd_server.h"
 
 #define MIB		(1u << 20)
+#define MS		UINT64_C(1000000)	/* in nanoseconds */
 #define DISK_SIZE	(256u << 10)
 #define CMD_READ	0u
 #define CMD_WRITE	1u
@@ -462,6 +463,28 @@ static void requests_fail_when_it_stays_away_and_work_again(void **state)
 	assert_int_equal(nbd_server_stable(server)[512], 3);
 }
 
+static void tick(struct loop_timer *t)
+{
+}
+
+static void a_disk_that_fails_lets_its_loop_rest(void **state)
+{
+	struct loop_timer t = { .expired = tick };
+	unsigned turns = 0;
+	uint8_t buf[512];
+
+	for (unsigned reconnect = 0; reconnect < 2; reconnect++) {
+		start_with(&usual, reconnect);
+		nbd_server_stop(server);
+		assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
+		loop_timer_set(loop, &t, loop_now(loop) + 100 * MS);
+		for (turns = 0; t.due_ns; turns++)
+			loop_turn(loop, true);
+		assert_in_range(turns, 1, 20);
+		end();
+	}
+}
+
 static void a_silent_server_is_asked_anew_and_then_given_up(void **state)
 {
 	uint8_t buf[512];
@@ -584,6 +607,7 @@ int main(void)
 		TEST(requests_wait_for_a_server_that_is_away),
 		TEST(requests_that_nobody_waits_for_do_not_wait),
 		TEST(requests_fail_when_it_stays_away_and_work_again),
+		TEST(a_disk_that_fails_lets_its_loop_rest),
 		TEST(a_silent_server_is_asked_anew_and_then_given_up),
 		TEST(one_connection_is_all_without_reconnecting),
 		TEST(another_disk_does_not_take_its_place),
