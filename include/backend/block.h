@@ -41,6 +41,10 @@ struct block_request {
 
 struct block_backend;
 
+struct block_leave {
+	void (*left)(struct block_leave *l);
+};
+
 struct block_backend_ops {
 	const char *name;
 	void (*submit)(struct block_backend *bb, struct block_request *rq);
@@ -62,6 +66,13 @@ struct block_backend_ops {
 	 * NULL: none ever waits.
 	 */
 	void (*hurry)(struct block_backend *bb);
+	/*
+	 * Let go of the loop while it turns, so that close() can come on
+	 * another thread.  No request is under way, and none comes any more.
+	 * Leads to one l->left(), on the loop, possibly from inside.  NULL: a
+	 * backend without requests has nothing to do with its loop.
+	 */
+	void (*leave)(struct block_backend *bb, struct block_leave *l);
 	/* See block_next_data(); NULL: there may be data everywhere. */
 	uint64_t (*next_data)(struct block_backend *bb, uint64_t at);
 	/*
@@ -96,6 +107,14 @@ static inline void block_hurry(struct block_backend *bb)
 {
 	if (bb->ops->hurry)
 		bb->ops->hurry(bb);
+}
+
+static inline void block_leave(struct block_backend *bb, struct block_leave *l)
+{
+	if (bb->ops->leave)
+		bb->ops->leave(bb, l);
+	else
+		l->left(l);
 }
 
 /*

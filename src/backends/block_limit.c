@@ -125,6 +125,14 @@ static int limit_measure(struct block_backend *bb)
 	return ret;
 }
 
+static void limit_leave(struct block_backend *bb, struct block_leave *leave)
+{
+	struct block_limit *l = container_of(bb, struct block_limit, bb);
+
+	loop_timer_clear(l->loop, &l->timer);
+	block_leave(l->below, leave);
+}
+
 static void limit_close(struct block_backend *bb)
 {
 	struct block_limit *l = container_of(bb, struct block_limit, bb);
@@ -139,6 +147,7 @@ static const struct block_backend_ops limit_ops = {
 	.submit = limit_submit,
 	.measure = limit_measure,
 	.hurry = limit_hurry,
+	.leave = limit_leave,
 	.close = limit_close,
 };
 

@@ -361,6 +361,10 @@ static void performed(struct block_request *rq)
 	container_of(rq, struct performed, rq)->over = true;
 }
 
+/*
+ * Before the loop's first turn, after its last, or when the disk has left it
+ * for good.
+ */
 static int nbd_perform(struct block_backend *bb, struct block_request *rq)
 {
 	struct block_nbd *n = nbd_of(bb);
@@ -373,17 +377,22 @@ static int nbd_perform(struct block_backend *bb, struct block_request *rq)
 	if (rq->op == BLOCK_FLUSH && !n->export.can_flush)
 		return 0;
 	p.rq.done = performed;
-	n->performing = true;
+	n->alone = true;
 	nbd_submit(bb, &p.rq);
 	while (!p.over)
 		nbd_link_step(n, deadline);
-	n->performing = false;
+	n->alone = n->left;
 	return p.rq.result;
 }
 
 static void nbd_hurry(struct block_backend *bb)
 {
 	nbd_link_hurry(nbd_of(bb));
+}
+
+static void nbd_leave(struct block_backend *bb, struct block_leave *l)
+{
+	nbd_link_leave(nbd_of(bb), l);
 }
 
 static void free_commands(GQueue *queue)
@@ -429,6 +438,7 @@ static const struct block_backend_ops nbd_ops = {
 	.submit = nbd_submit,
 	.perform = nbd_perform,
 	.hurry = nbd_hurry,
+	.leave = nbd_leave,
 	.close = nbd_backend_close,
 };
 

@@ -29,8 +29,8 @@ struct block_nbd_options {
 #define BLOCK_NBD_RECONNECT	30	/* seconds, unless told otherwise */
 
 /*
- * NULL with an error for the user; then closed() is not called.  The disk is
- * closed when its loop turns no more.
+ * NULL with an error for the user; then closed() is not called.  Any thread;
+ * the disk is closed when it has left its loop, or that turns no more.
  */
 struct block_backend *block_nbd_open(struct loop *loop,
 				     const struct block_nbd_options *options,

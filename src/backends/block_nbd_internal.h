@@ -63,7 +63,10 @@ struct block_nbd {
 	bool stalled;		/* a connection was given up for its silence */
 	bool hurried;		/* what is under way need not wait for a server */
 	bool failed;
-	bool performing;	/* without the loop */
+	bool alone;		/* without the loop, for now or for good */
+	bool left;		/* for good, or soon */
+	struct loop_note leave;		/* nothing of ours is in the loop */
+	struct block_leave *leaver;
 };
 
 /* block_nbd_link.c */
@@ -78,6 +81,8 @@ void nbd_link_watch(struct block_nbd *n);
 void nbd_link_step(struct block_nbd *n, int64_t deadline);
 /* Nobody waits for the answers to what is under way. */
 void nbd_link_hurry(struct block_nbd *n);
+/* See block_backend_ops. */
+void nbd_link_leave(struct block_nbd *n, struct block_leave *l);
 /* Something is asked, or has been answered. */
 void nbd_link_be_patient(struct block_nbd *n);
 

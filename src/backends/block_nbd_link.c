@@ -29,7 +29,7 @@ static bool is_busy(const struct block_nbd *n)
 
 void nbd_link_be_patient(struct block_nbd *n)
 {
-	if (!n->options.reconnect || n->performing || !n->loop)
+	if (!n->options.reconnect || n->alone || !n->loop)
 		return;
 	if (is_busy(n))
 		loop_timer_set(n->loop, &n->patience, loop_now(n->loop) +
@@ -67,6 +67,10 @@ static void connected(void *user, struct nbd_handle *h, const GError *error)
 	const char *why = h ? mismatch(n, h) : NULL;
 
 	n->attempt = NULL;
+	if (n->left) {
+		libnbd.close(h);
+		return;
+	}
 	if (h && !why) {
 		nbd_link_up(n, h);
 		nbd_link_watch(n);
@@ -97,11 +101,17 @@ static void link_free(void *p)
 	g_free(link);
 }
 
+static void leave_when_unpolled(struct block_nbd *n);
+
 static void link_removed(struct loop_poll *p)
 {
 	struct nbd_link *link = container_of(p, struct nbd_link, poll);
 
-	g_ptr_array_remove_fast(link->n->old_links, link);
+	struct block_nbd *n = link->n;
+
+	g_ptr_array_remove_fast(n->old_links, link);
+	if (n->left)
+		leave_when_unpolled(n);
 }
 
 /*
@@ -125,7 +135,7 @@ static void give_up(struct block_nbd *n)
 		return;
 	}
 	g_ptr_array_add(n->old_links, link);
-	if (!n->performing)
+	if (!n->alone)
 		loop_poll_remove(&link->poll, link_removed);
 }
 
@@ -138,7 +148,7 @@ static void link_lost(struct block_nbd *n)
 		return;
 	}
 	say(n, "the server is gone, and looked for");
-	if (!n->performing)
+	if (!n->alone)
 		try_again(n);
 }
 
@@ -274,6 +284,8 @@ static void look(struct loop_note *note)
 {
 	struct block_nbd *n = container_of(note, struct block_nbd, look);
 
+	if (n->left)
+		return;
 	nbd_link_settle(n);
 	nbd_link_watch(n);
 }
@@ -282,7 +294,7 @@ void nbd_link_watch(struct block_nbd *n)
 {
 	struct nbd_link *link = n->link;
 
-	if (n->performing)
+	if (n->alone)
 		return;
 	if (!n->patience.due_ns)
 		nbd_link_be_patient(n);
@@ -309,6 +321,45 @@ void nbd_link_up(struct block_nbd *n, struct nbd_handle *h)
 	n->link = link;
 	replay(n, nbd_command_first(&n->kept));
 	nbd_link_settle(n);
+}
+
+/*
+ * Leaving the loop: the polls leave the ring first.  Notes run in their order,
+ * and so the one that is posted last finds that none of the others is left.
+ */
+static void gone(struct loop_note *note)
+{
+	struct block_nbd *n = container_of(note, struct block_nbd, leave);
+
+	n->leaver->left(n->leaver);
+}
+
+static void leave_when_unpolled(struct block_nbd *n)
+{
+	if (!n->old_links->len && (!n->link || !n->link->polled))
+		loop_post(n->loop, &n->leave);
+}
+
+static void link_unpolled(struct loop_poll *p)
+{
+	struct nbd_link *link = container_of(p, struct nbd_link, poll);
+
+	link->polled = false;
+	leave_when_unpolled(link->n);
+}
+
+void nbd_link_leave(struct block_nbd *n, struct block_leave *l)
+{
+	n->left = n->alone = true;
+	n->leaver = l;
+	n->leave.run = gone;
+	loop_timer_clear(n->loop, &n->retry);
+	loop_timer_clear(n->loop, &n->patience);
+	if (nbd_attempt_cancel(n->attempt))
+		n->attempt = NULL;
+	if (n->link && n->link->polled)
+		loop_poll_remove(&n->link->poll, link_unpolled);
+	leave_when_unpolled(n);
 }
 
 /*

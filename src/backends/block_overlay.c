@@ -282,6 +282,12 @@ static void release_write(struct block_job *j)
 	g_aligned_free(write_of(j)->copy);
 }
 
+/* What is written is in a file, which has nothing to leave. */
+static void overlay_leave(struct block_backend *bb, struct block_leave *l)
+{
+	block_leave(container_of(bb, struct block_overlay, bb)->base, l);
+}
+
 static void overlay_close(struct block_backend *bb)
 {
 	struct block_overlay *o = container_of(bb, struct block_overlay, bb);
@@ -300,6 +306,7 @@ static void overlay_close(struct block_backend *bb)
 static const struct block_backend_ops overlay_ops = {
 	.name = "overlay",
 	.submit = overlay_submit,
+	.leave = overlay_leave,
 	.close = overlay_close,
 };
 

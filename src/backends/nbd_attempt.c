@@ -81,6 +81,19 @@ struct nbd_attempt *nbd_attempt_new(struct loop *loop,
 	return a;
 }
 
+bool nbd_attempt_cancel(struct nbd_attempt *a)
+{
+	bool over;
+
+	if (!a)
+		return true;
+	pthread_mutex_lock(&a->lock);
+	over = a->over;
+	a->abandoned = !over;
+	pthread_mutex_unlock(&a->lock);
+	return !over;
+}
+
 void nbd_attempt_abandon(struct nbd_attempt *a)
 {
 	bool over;

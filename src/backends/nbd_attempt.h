@@ -25,6 +25,11 @@ struct nbd_attempt *nbd_attempt_new(struct loop *loop,
 						 const GError *error),
 				    void *user);
 /*
+ * On the loop, while it turns: done() is not called, and true; or false, since
+ * it is about to be called with what is there already.  NULL is fine.
+ */
+bool nbd_attempt_cancel(struct nbd_attempt *a);
+/*
  * done() has not been called, and will not be.  After the loop's last turn.
  * Does not wait for the thread, which may still be asking for a name.
  */

@@ -228,6 +228,12 @@ static uint64_t vhd_next_data(struct block_backend *bb, uint64_t at)
 	return bb->size;
 }
 
+/* A parent is a file, which has nothing to leave. */
+static void vhd_leave(struct block_backend *bb, struct block_leave *l)
+{
+	block_leave(container_of(bb, struct vhd, bb)->file, l);
+}
+
 static void vhd_close(struct block_backend *bb)
 {
 	struct vhd *v = container_of(bb, struct vhd, bb);
@@ -246,6 +252,7 @@ static const struct block_backend_ops vhd_ops = {
 	.name = "vhd",
 	.submit = vhd_submit,
 	.next_data = vhd_next_data,
+	.leave = vhd_leave,
 	.close = vhd_close,
 };
 

@@ -19,6 +19,11 @@ static uint64_t fixed_next_data(struct block_backend *bb, uint64_t at)
 	return MIN(block_next_data(f->file, at), bb->size);
 }
 
+static void fixed_leave(struct block_backend *bb, struct block_leave *l)
+{
+	block_leave(container_of(bb, struct vhd_fixed, bb)->file, l);
+}
+
 static void fixed_close(struct block_backend *bb)
 {
 	struct vhd_fixed *f = container_of(bb, struct vhd_fixed, bb);
@@ -31,6 +36,7 @@ static const struct block_backend_ops fixed_ops = {
 	.name = "vhd-fixed",
 	.submit = fixed_submit,
 	.next_data = fixed_next_data,
+	.leave = fixed_leave,
 	.close = fixed_close,
 };
 

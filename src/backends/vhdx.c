@@ -46,6 +46,12 @@ static void vhdx_free(struct vhdx *v)
 	g_free(v);
 }
 
+/* Parents are files, which have nothing to leave. */
+static void vhdx_leave(struct block_backend *bb, struct block_leave *l)
+{
+	block_leave(container_of(bb, struct vhdx, bb)->file, l);
+}
+
 /* What cannot be written now is in the log, for who opens the file next. */
 static void vhdx_close(struct block_backend *bb)
 {
@@ -63,6 +69,7 @@ static const struct block_backend_ops vhdx_ops = {
 	.name = "vhdx",
 	.submit = vhdx_submit,
 	.next_data = vhdx_next_data,
+	.leave = vhdx_leave,
 	.close = vhdx_close,
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #include "core/error.h"
 #include "vmm/iothread.h"
@@ -10,6 +11,8 @@ struct iothread {
 	pthread_t thread;
 	bool started;
 	bool batch;
+	bool rests;		/* set before the loop is stopped */
+	sem_t resting, go;
 };
 
 /* Needs no privilege.  Who started us with another policy has a reason. */
@@ -23,6 +26,13 @@ static void be_batch(void)
 		pthread_setschedparam(pthread_self(), SCHED_BATCH, &param);
 }
 
+static void wait_for(sem_t *sem)
+{
+	/* It can only be interrupted. */
+	while (sem_wait(sem) < 0)
+		;
+}
+
 static void *iothread_main(void *arg)
 {
 	struct iothread *io = arg;
@@ -30,6 +40,10 @@ static void *iothread_main(void *arg)
 	if (io->batch)
 		be_batch();
 	loop_run(io->loop);
+	if (io->rests) {
+		sem_post(&io->resting);
+		wait_for(&io->go);
+	}
 	return NULL;
 }
 
@@ -42,6 +56,8 @@ struct iothread *iothread_new(GError **error)
 		return NULL;
 	io = g_new0(struct iothread, 1);
 	io->loop = loop;
+	sem_init(&io->resting, 0, 0);
+	sem_init(&io->go, 0, 0);
 	return io;
 }
 
@@ -69,12 +85,25 @@ bool iothread_start(struct iothread *io, GError **error)
 	return true;
 }
 
+void iothread_rest(struct iothread *io)
+{
+	if (!io || !io->started)
+		return;
+
+	io->rests = true;
+	loop_stop(io->loop);
+	wait_for(&io->resting);
+}
+
 void iothread_stop(struct iothread *io)
 {
 	if (!io || !io->started)
 		return;
 
-	loop_stop(io->loop);
+	if (io->rests)
+		sem_post(&io->go);
+	else
+		loop_stop(io->loop);
 	pthread_join(io->thread, NULL);
 	io->started = false;
 }
@@ -85,5 +114,7 @@ void iothread_free(struct iothread *io)
 		return;
 
 	loop_free(io->loop);
+	sem_destroy(&io->resting);
+	sem_destroy(&io->go);
 	g_free(io);
 }

@@ -21,6 +21,11 @@ struct loop *iothread_loop(struct iothread *io);
 void iothread_set_batch(struct iothread *io);
 /* False with an error if there can be no more threads. */
 bool iothread_start(struct iothread *io, GError **error);
+/*
+ * Stop the loop, but let the thread be there until iothread_stop(): programs
+ * that it has started end with it.  NULL is fine.
+ */
+void iothread_rest(struct iothread *io);
 /* Stop the loop between two turns and wait for that.  NULL is fine. */
 void iothread_stop(struct iothread *io);
 /* It is stopped.  NULL is fine. */

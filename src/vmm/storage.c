@@ -5,7 +5,6 @@
 #include "backends/block_limit.h"
 #include "backends/block_open.h"
 #include "backends/block_overlay.h"
-#include "backends/image_kind.h"
 #include "backends/nbd_connect.h"
 #include "core/error.h"
 #include "vmm/storage_internal.h"
@@ -113,25 +112,6 @@ static bool is_dvd(const struct disk_options *d)
 	       (!d->raw && !d->shared && block_is_iso(d->file));
 }
 
-struct scsi_lun *storage_open_lun(struct loop *loop,
-				  const struct disk_options *d, bool ephemeral,
-				  GError **error)
-{
-	const struct scsi_identity id = identity_of(d);
-	bool dvd = is_dvd(d);
-	struct block_backend *bb;
-
-	if (!d->file)
-		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
-	bb = dvd ? storage_open_medium(loop, d->file, d->direct, error) :
-		   open_backend(loop, d, ephemeral, error);
-	bb = limit(loop, d, bb);
-	if (!bb)
-		return NULL;
-	return dvd ? scsi_dvd_new(bb, &id, STORVSP_TRANSFER_MAX) :
-		     scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX);
-}
-
 /* What is said about a file by its name must not depend on the name. */
 static bool share(struct loop *loop, const struct disk_options *d,
 		  struct scsi_lun *lun, GError **error)
@@ -146,48 +126,50 @@ static bool share(struct loop *loop, const struct disk_options *d,
 	return r != NULL;
 }
 
-const char *storage_stays(const struct storage *s,
-			  const struct disk_options *d)
+struct scsi_lun *storage_open_lun(const struct storage *s, struct loop *loop,
+				  const struct disk_options *d, GError **error)
 {
-	bool names_files;
+	const struct scsi_identity id = identity_of(d);
+	bool ephemeral = s->options->ephemeral || d->ephemeral;
+	bool dvd = is_dvd(d);
+	struct block_backend *bb;
+	struct scsi_lun *lun;
 
 	if (!d->file)
+		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
+	bb = dvd ? storage_open_medium(loop, d->file, d->direct, error) :
+		   open_backend(loop, d, ephemeral, error);
+	bb = limit(loop, d, bb);
+	if (!bb)
 		return NULL;
-	if (nbd_is_uri(d->file))
-		return "an NBD server's export is connected as long as the "
-		       "machine runs";
-	if (d->shared && !s->options->ephemeral)
-		return "machines that share a disk do so as long as they run";
-	if (!d->raw && !d->cdrom && image_kind_of_file(d->file, &names_files))
-		return "its format is read by a process that runs as long as "
-		       "the machine";
+	lun = dvd ? scsi_dvd_new(bb, &id, STORVSP_TRANSFER_MAX) :
+		    scsi_disk_new(bb, &id, STORVSP_TRANSFER_MAX);
+	if (!d->shared || ephemeral || share(loop, d, lun, error))
+		return lun;
+	scsi_lun_free(lun);
 	return NULL;
 }
 
-void storage_take_place(struct storage *s, const struct disk_options *d,
-			const char *stays)
+void storage_take_place(struct storage *s, const struct disk_options *d)
 {
-	struct place *p = &s->controller[d->controller].place[d->lun];
-
-	p->file = g_strdup(d->file ?: "");
-	p->stays = stays;
+	s->controller[d->controller].place[d->lun].file =
+		g_strdup(d->file ?: "");
 }
 
 static bool open_disk(struct storage *s, const struct disk_options *d,
 		      GError **error)
 {
-	bool ephemeral = s->options->ephemeral || d->ephemeral;
 	struct controller *c = &s->controller[d->controller];
-	struct loop *loop = iothread_loop(c->io);
-	struct scsi_lun *lun = storage_open_lun(loop, d, ephemeral, error);
+	struct scsi_lun *lun = storage_open_lun(s, iothread_loop(c->io), d,
+						error);
 
 	if (!lun)
 		return false;
-	storage_take_place(s, d, storage_stays(s, d));
+	storage_take_place(s, d);
 	/* options_parse() has kept places apart and in range. */
 	if (storvsp_attach(c->sv, d->lun, lun))
 		g_assert_not_reached();
-	return !d->shared || ephemeral || share(loop, d, lun, error);
+	return true;
 }
 
 bool storage_open_controller(struct storage *s, unsigned number,
@@ -251,8 +233,11 @@ void storage_close(struct storage *s)
 	if (!s->controller)
 		return;
 
-	/* Loops go last, but run no more when their users go. */
-	iothread_stop(s->files);
+	/*
+	 * Loops go last, but run no more when their users go.  A thread that
+	 * has started a program for a disk is there as long as that disk.
+	 */
+	iothread_rest(s->files);
 	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
 		iothread_stop(s->controller[i].io);
 	storage_drop_moves(s);
@@ -264,6 +249,7 @@ void storage_close(struct storage *s)
 		for (unsigned lun = 0; lun < STORVSP_LUN_MAX; lun++)
 			g_free(c->place[lun].file);
 	}
+	iothread_stop(s->files);
 	iothread_free(s->files);
 	g_clear_pointer(&s->controller, g_free);
 }

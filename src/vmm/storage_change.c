@@ -7,13 +7,6 @@
 
 #define PLACES	(CONTROLLER_MAX * STORVSP_LUN_MAX)
 
-static void stays(struct move *m, const char *verb, const char *why)
-{
-	move_fail(m, verb, EX_USAGE, "disk.stays", why,
-		  "--disk when the machine starts; "
-		  "a raw image, VHD or VHDX comes and goes");
-}
-
 /*
  * Adding.
  */
@@ -22,7 +15,7 @@ static void added(struct loop_note *note)
 	struct move *m = move_of(note);
 	struct controller *c = m->c;
 
-	storage_take_place(m->s, m->options, NULL);
+	storage_take_place(m->s, m->options);
 	if (!c->offered)
 		vmbus_offer(m->s->bus, storvsp_device(c->sv));
 	c->offered = true;
@@ -49,15 +42,9 @@ static void attach_disk(struct loop_note *note)
 static void open_disk(struct loop_note *note)
 {
 	struct move *m = move_of(note);
-	const struct disk_options *d = m->options;
-	const char *why = storage_stays(m->s, d);
 
-	if (why)
-		stays(m, "add", why);
-	else
-		m->disk = storage_open_lun(move_loop(m), d,
-					   m->s->options->ephemeral ||
-					   d->ephemeral, &m->result.error);
+	m->disk = storage_open_lun(m->s, move_loop(m), m->options,
+				   &m->result.error);
 	if (m->disk)
 		move_go(m, move_loop(m), attach_disk);
 	else
@@ -156,6 +143,20 @@ void storage_add(struct storage *s, struct disk_options *d,
 /*
  * Removing.
  */
+static void disk_left(struct block_leave *l)
+{
+	move_close(container_of(l, struct move, leave));
+}
+
+static void leave_loop(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	m->leave.left = disk_left;
+	scsi_lun_leave(m->disk, &m->leave);
+}
+
+/* Not from inside: who calls this may have to do with the disk still. */
 static void detached(struct storvsp_detach *d)
 {
 	struct move *m = container_of(d, struct move, detach);
@@ -166,7 +167,7 @@ static void detached(struct storvsp_detach *d)
 			  "it is removed, but the last of what the guest wrote "
 			  "could not be made stable",
 			  "look at the host's log, and check its file systems");
-	move_close(m);
+	move_go(m, move_loop(m), leave_loop);
 }
 
 static void detach_disk(struct loop_note *note)
@@ -183,9 +184,7 @@ void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 {
 	struct move *m = move_new(s, reply);
 
-	if (move_find(m, "remove", controller, lun) && m->place->stays)
-		stays(m, "remove", m->place->stays);
-	if (m->result.error || !move_files(m)) {
+	if (!move_find(m, "remove", controller, lun) || !move_files(m)) {
 		move_end(&m->note);
 		return;
 	}

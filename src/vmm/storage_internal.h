@@ -9,7 +9,6 @@
 
 struct place {
 	char *file;		/* "" for an empty drive; NULL: no disk */
-	const char *stays;	/* why it cannot be removed; NULL: it can */
 	bool busy;		/* it is being changed */
 };
 
@@ -23,21 +22,11 @@ struct controller {
 };
 
 /* On any thread that has nothing else to do: files may take their time. */
-struct scsi_lun *storage_open_lun(struct loop *loop,
-				  const struct disk_options *d, bool ephemeral,
-				  GError **error);
+struct scsi_lun *storage_open_lun(const struct storage *s, struct loop *loop,
+				  const struct disk_options *d, GError **error);
 bool storage_open_controller(struct storage *s, unsigned number,
 			     GError **error);
-/*
- * Why a disk is there from the machine's start to its end: it needs its
- * controller's loop to be opened or closed.  NULL: it may come and go.  As
- * storage_open_lun(), it looks at the file.
- */
-const char *storage_stays(const struct storage *s,
-			  const struct disk_options *d);
-/* @stays: see struct place. */
-void storage_take_place(struct storage *s, const struct disk_options *d,
-			const char *stays);
+void storage_take_place(struct storage *s, const struct disk_options *d);
 /* The threads have stopped. */
 void storage_drop_moves(struct storage *s);
 

@@ -32,6 +32,7 @@ struct move {
 	bool force;			/* of a disc that goes */
 	uint64_t empty;			/* drives of a list, a bit for a LUN */
 	struct storvsp_detach detach;
+	struct block_leave leave;
 	struct storage_result result;
 	struct storage_reply reply;
 };

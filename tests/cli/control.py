@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import socket
 import stat
 import subprocess
 import threading
 import time
+
+import nbd
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
 CANTCREAT, TEMPFAIL, PROTOCOL, NOPERM = 73, 75, 76, 77
@@ -202,6 +205,8 @@ def disks(kvmbus, b, run, check):
     plug = b.write('plug', bytes(1 << 20))
     closed = b.write('closed', bytes(1 << 20))
     closed.chmod(0)
+    vhdx = b / 'shared.vhdx'
+    run('disk', 'create', vhdx, '64M')
     with machine(kvmbus, b, '--disk', b / 'disk') as (path, vm):
         def ask(*words):
             return run('call', path, *words)
@@ -211,7 +216,8 @@ def disks(kvmbus, b, run, check):
             (['AddDisk', f'{plug},lun=0'], USAGE, 'disk.place'),
             (['AddDisk', b / 'disk'], TEMPFAIL, 'disk.locked'),
             (['AddDisk', closed], NOPERM, 'disk.permission'),
-            (['AddDisk', 'nbd://localhost/x'], USAGE, 'disk.stays'),
+            (['AddDisk', 'nbd://localhost:1/x'], UNAVAILABLE, 'nbd.connect'),
+            (['AddDisk', f'{vhdx},shared=a'], DATAERR, 'disk.shared-format'),
             (['RemoveDisk', '0', '1'], USAGE, 'disk.none'),
             (['RemoveDisk', '4', '0'], USAGE, 'disk.none'),
             (['ResizeDisk', '0', '64'], USAGE, 'disk.none')]
@@ -240,7 +246,81 @@ def disks(kvmbus, b, run, check):
         return problem or check(again, 0, '')
 
 
+def children(pid):
+    """Those that any of its threads has started."""
+    tasks = f'/proc/{pid}/task'
+    return [int(child) for task in os.listdir(tasks) for child in
+            open(f'{tasks}/{task}/children', encoding='ascii').read().split()]
+
+
+def silent_server(b, vm, ask):
+    """Who waits for a server that says nothing keeps nobody waiting."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(b / 'silent'))
+        listener.listen()
+        answers = []
+        asker = threading.Thread(target=lambda: answers.append(
+            ask('AddDisk', f'nbd+unix:///x?socket={b / "silent"}')))
+        asker.start()
+        connection = listener.accept()[0]
+        problem = said(ask('GetState'), 'running') or \
+            said(ask('ListDisks'), '[]')
+        waits = asker.is_alive()
+        connection.close()
+        asker.join()
+    if problem or not waits or answers[0].returncode != UNAVAILABLE:
+        return problem or f'{waits}, {answers}'
+    return None
+
+
+def plug(vm, ask, disk, programs=0):
+    """None, or what is wrong when it comes and goes."""
+    added = ask('AddDisk', disk)
+    if added.returncode:
+        return f'{disk}: {added.stderr}'
+    started = [os.pidfd_open(pid) for pid in children(vm.pid)]
+    removed = ask('RemoveDisk', *added.stdout.split())
+    left = children(vm.pid)
+    for handle in started:
+        os.close(handle)
+    if removed.returncode or left or len(started) != programs:
+        return f'{disk}: {removed.stderr} {len(started)} programs, {left} left'
+    return None
+
+
+def plugs(kvmbus, b, run, check):
+    """Every kind of disk that --disk takes."""
+    raw = b.write('raw.img', bytes(1 << 20))
+    run('disk', 'create', b / 'plug.vhdx', '64M')
+    with machine(kvmbus, b) as (path, vm):
+        def ask(*words):
+            return run('call', path, *words)
+
+        problem = silent_server(b, vm, ask)
+        for words in 'shared=a', 'ephemeral=on,iops=100', 'bps=1M':
+            problem = problem or plug(vm, ask, f'{raw},{words}')
+        problem = problem or plug(vm, ask, b / 'plug.vhdx')
+        if problem or not nbd.QEMU_NBD:
+            return problem
+        nbd.qemu_img('create', '-f', 'qcow2', b / 'plug.qcow2', '64M')
+        problem = plug(vm, ask, b / 'plug.qcow2', 1) or \
+            plug(vm, ask, f'{b / "plug.qcow2"},ephemeral=on,bps=1M', 1)
+        for served, words in (raw, ''), (raw, ',iops=9,ephemeral=on'), \
+                (b / 'plug.vhdx', ''):
+            with nbd.served(b, served) as uri:
+                problem = problem or plug(vm, ask, f'{uri}{words}')
+        # What has been added ends with the machine.
+        problem = problem or said(ask('AddDisk', b / 'plug.qcow2'), '0\n9')
+        if problem:
+            return problem
+        server = os.pidfd_open(children(vm.pid)[0])
+        ask('PowerOff')
+        ended = select.select([server], [], [], 10)[0]
+        os.close(server)
+        return None if ended and vm.wait(10) == 0 else 'it goes on'
+
+
 functions = [('control-states', states), ('control-questions', questions),
              ('control-places', places), ('control-nics', nics),
              ('control-discs', discs), ('control-paths', paths),
-             ('control-disks', disks)]
+             ('control-disks', disks), ('control-plugs', plugs)]

@@ -242,6 +242,14 @@ void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq)
 		scsi_finish(rq, SENSE_NONE);
 }
 
+void scsi_lun_leave(struct scsi_lun *lun, struct block_leave *l)
+{
+	if (lun->medium)
+		block_leave(lun_bb(lun), l);
+	else
+		l->left(l);
+}
+
 void scsi_lun_reset(struct scsi_lun *lun)
 {
 	if (lun->type->reset)

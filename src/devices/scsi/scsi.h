@@ -107,6 +107,12 @@ void scsi_lun_set_reported(struct scsi_lun *lun);
  * that failed; only its done() has to be filled in.
  */
 void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq);
+/*
+ * No request is in flight any more: let go of the loop, which turns, so that
+ * scsi_lun_free() can come on another thread.  Leads to one l->left(), on the
+ * loop, possibly from inside.
+ */
+void scsi_lun_leave(struct scsi_lun *lun, struct block_leave *l);
 /* The guest has reset it, or begins anew. */
 void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */

@@ -532,6 +532,109 @@ static void it_is_closed_while_it_looks_for_the_server(void **state)
 }
 
 /*
+ * Leaving a loop that goes on.
+ */
+static bool has_left;
+
+static void left(struct block_leave *l)
+{
+	has_left = true;
+}
+
+static void leave(void)
+{
+	struct block_leave l = { .left = left };
+
+	has_left = false;
+	block_leave(bb, &l);
+	while (!has_left)
+		loop_turn(loop, true);
+}
+
+static void *close_elsewhere(void *arg)
+{
+	uint8_t byte[512] = { 7 };
+
+	/* As formats do when they end. */
+	assert_int_equal(block_write_now(bb, 1024, byte, sizeof(byte)), 0);
+	assert_int_equal(block_flush_now(bb), 0);
+	block_close(bb);
+	return NULL;
+}
+
+/* Any completion that comes late would be for memory that is gone. */
+static void turn_for_a_while(void)
+{
+	struct loop_timer t = { .expired = tick };
+
+	loop_timer_set(loop, &t, loop_now(loop) + 20 * MS);
+	while (t.due_ns)
+		loop_turn(loop, true);
+}
+
+static void it_is_closed_by_another_thread_while_the_loop_turns(void **state)
+{
+	GThread *thread;
+
+	start();
+	assert_int_equal(write_byte(0, 5, 512), 0);
+	leave();
+	thread = g_thread_new("closer", close_elsewhere, NULL);
+	turn_for_a_while();
+	g_thread_join(thread);
+	bb = NULL;
+	turn_for_a_while();
+	assert_int_equal(nbd_server_stable(server)[0], 5);
+	assert_int_equal(nbd_server_stable(server)[1024], 7);
+}
+
+static void it_leaves_when_the_server_has_been_lost_before(void **state)
+{
+	GThread *thread;
+
+	start();
+	nbd_server_fault(server, NBD_DROPS_BEFORE, 0);
+	assert_int_equal(write_byte(0, 5, 512), 0);
+	leave();
+	nbd_server_fault(server, NBD_DROPS_AFTER, 0);
+	thread = g_thread_new("closer", close_elsewhere, NULL);
+	g_thread_join(thread);
+	bb = NULL;
+	turn_for_a_while();
+	assert_int_equal(nbd_server_stable(server)[0], 5);
+}
+
+static void it_leaves_while_it_looks_for_the_server(void **state)
+{
+	uint8_t buf[512];
+
+	for (unsigned i = 0; i < 50; i++) {
+		start_with(&usual, 1);
+		nbd_server_stop(server);
+		if (i % 2) {
+			struct single s;
+
+			submit(&s, BLOCK_READ, 0, buf, 512);
+			block_hurry(bb);
+			assert_int_equal(finish(&s), -EIO);
+		}
+		leave();
+		g_clear_pointer(&bb, block_close);
+		turn_for_a_while();
+		end();
+	}
+}
+
+static void a_loop_that_ends_may_not_have_been_left(void **state)
+{
+	struct block_leave l = { .left = left };
+
+	start();
+	assert_int_equal(write_byte(0, 5, 512), 0);
+	block_leave(bb, &l);
+}
+
+/*
  * Who cannot be used.
  */
 static void errors_say_what_is_wrong(void **state)
@@ -612,6 +715,10 @@ int main(void)
 		TEST(one_connection_is_all_without_reconnecting),
 		TEST(another_disk_does_not_take_its_place),
 		TEST(it_is_closed_while_it_looks_for_the_server),
+		TEST(it_is_closed_by_another_thread_while_the_loop_turns),
+		TEST(it_leaves_when_the_server_has_been_lost_before),
+		TEST(it_leaves_while_it_looks_for_the_server),
+		TEST(a_loop_that_ends_may_not_have_been_left),
 		TEST(errors_say_what_is_wrong),
 	};
 
