@@ -566,7 +566,8 @@ int guest_ring_write(struct guest_ring *r,
 	if (r->size - used(r, load(&r->ctrl->read_index), old) <= total)
 		return -EAGAIN;
 	put(r, &at, desc, sizeof(*desc));
-	put(r, &at, body, len);
+	if (len)
+		put(r, &at, body, len);
 	put(r, &at, zero, (8 - len % 8) % 8);
 	put(r, &at, &trailer, sizeof(trailer));
 	__atomic_store_n(&r->ctrl->write_index, at, __ATOMIC_SEQ_CST);
