@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "backends/nat_forward.h"
@@ -18,41 +19,50 @@ void nat_forwards_init(struct nat_forwards *f, Slirp *slirp,
 	f->slirp = slirp;
 	f->sockets = sockets;
 	f->count = 0;
-}
-
-static struct sockaddr_in host_of(const struct net_forward *spec)
-{
-	return (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_addr = spec->host,
-		.sin_port = htons(spec->host_port),
-	};
+	f->guest.s_addr = htonl(NAT_GUEST);
+	f->guest6 = in6addr_any;
 }
 
 /* The socket that listens at @addr, among those that libslirp waits for. */
 struct listener {
-	struct sockaddr_in addr;
+	struct sockaddr_storage addr;
 	int fd;
 };
+
+/* A port and an address have no more to them, as they are made here. */
+static bool is_same(const struct sockaddr_storage *a,
+		    const struct sockaddr_storage *b)
+{
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)a;
+	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)b;
+
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family == AF_INET)
+		return !memcmp(a, b, sizeof(struct sockaddr_in));
+	return a6->sin6_port == b6->sin6_port &&
+	       !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr));
+}
 
 static int match_listener(int fd, int events, void *opaque)
 {
 	struct listener *l = opaque;
-	struct sockaddr_in addr = { 0 };
+	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
 	int listens = 0;
 	socklen_t size = sizeof(listens);
 
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
-	    listens && addr.sin_port == l->addr.sin_port &&
-	    addr.sin_addr.s_addr == l->addr.sin_addr.s_addr)
+	    listens && is_same(&addr, &l->addr))
 		l->fd = fd;
 	return fd;
 }
 
-static int find_listener(struct nat_forwards *f, const struct net_forward *spec)
+static int find_listener(struct nat_forwards *f,
+			 const struct sockaddr_storage *addr)
 {
-	struct listener l = { .addr = host_of(spec), .fd = -1 };
+	struct listener l = { .addr = *addr, .fd = -1 };
 	uint32_t timeout = 0;
 
 	slirp_pollfds_fill(f->slirp, &timeout, match_listener, &l);
@@ -67,21 +77,40 @@ static void refuse(struct nat_forwards *f, struct nat_forward *one)
 	nat_port_refuse(one->fd);
 }
 
-/* Take the port, for a guest at @addr.  0 or -errno. */
-static int take(struct nat_forwards *f, struct nat_forward *one, uint32_t addr)
+/* Where in the guest: its address, or none yet, which libslirp then guesses. */
+static socklen_t guest_of(const struct nat_forwards *f,
+			  const struct net_forward *spec,
+			  struct sockaddr_storage *addr)
 {
-	const struct sockaddr_in host = host_of(&one->spec);
-	const struct sockaddr_in guest = {
-		.sin_family = AF_INET, .sin_addr = { htonl(addr) },
-		.sin_port = htons(one->spec.guest_port),
+	struct net_forward to = {
+		.ip6 = spec->ip6, .host_port = spec->guest_port,
 	};
 
-	if (slirp_add_hostxfwd(f->slirp, (const struct sockaddr *)&host,
-			       sizeof(host), (const struct sockaddr *)&guest,
-			       sizeof(guest),
-			       one->spec.udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
+	if (spec->ip6)
+		to.host6 = f->guest6;
+	else
+		to.host = f->guest;
+	return nat_port_sockaddr(&to, addr);
+}
+
+static int flags_of(const struct net_forward *spec)
+{
+	return (spec->udp ? SLIRP_HOSTFWD_UDP : 0) |
+	       (spec->ip6 ? SLIRP_HOSTFWD_V6ONLY : 0);
+}
+
+/* Take the port.  0 or -errno. */
+static int take(struct nat_forwards *f, struct nat_forward *one)
+{
+	struct sockaddr_storage host, guest;
+	socklen_t host_len = nat_port_sockaddr(&one->spec, &host);
+	socklen_t guest_len = guest_of(f, &one->spec, &guest);
+
+	if (slirp_add_hostxfwd(f->slirp, (struct sockaddr *)&host, host_len,
+			       (struct sockaddr *)&guest, guest_len,
+			       flags_of(&one->spec)) < 0)
 		return -errno;
-	one->fd = one->spec.udp ? -1 : find_listener(f, &one->spec);
+	one->fd = one->spec.udp ? -1 : find_listener(f, &host);
 	if (one->fd >= 0)
 		refuse(f, one);
 	return 0;
@@ -99,7 +128,7 @@ bool nat_forwards_add(struct nat_forwards *f, struct net_forward *spec,
 		if (spec->any_port)
 			spec->host_port = nat_port_pick(spec);
 		one->spec = *spec;
-		ret = spec->host_port ? take(f, one, NAT_GUEST) : -errno;
+		ret = spec->host_port ? take(f, one) : -errno;
 	} while (ret == -EADDRINUSE && --tries);
 	if (ret < 0)
 		nat_port_error(spec, -ret, error);
@@ -124,11 +153,11 @@ void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open)
 
 static void give_back(struct nat_forwards *f, struct nat_forward *one)
 {
-	const struct sockaddr_in host = host_of(&one->spec);
+	struct sockaddr_storage host;
+	socklen_t len = nat_port_sockaddr(&one->spec, &host);
 
-	slirp_remove_hostxfwd(f->slirp, (const struct sockaddr *)&host,
-			      sizeof(host),
-			      one->spec.udp ? SLIRP_HOSTFWD_UDP : 0);
+	slirp_remove_hostxfwd(f->slirp, (struct sockaddr *)&host, len,
+			      flags_of(&one->spec));
 	one->fd = -1;
 }
 
@@ -136,7 +165,7 @@ static void give_back(struct nat_forwards *f, struct nat_forward *one)
  * Of UDP, a second socket of the port would keep libslirp from taking it, so
  * there it is free for a moment.
  */
-static void move(struct nat_forwards *f, unsigned index, uint32_t addr)
+static void move(struct nat_forwards *f, unsigned index)
 {
 	struct nat_forward *one = &f->forward[index];
 	autofd keep = one->fd < 0 ? -1 :
@@ -147,7 +176,7 @@ static void move(struct nat_forwards *f, unsigned index, uint32_t addr)
 	if (keep >= 0)
 		nat_port_yield(keep);
 	give_back(f, one);
-	ret = take(f, one, addr);
+	ret = take(f, one);
 	if (ret < 0)
 		trace(TRACE_NET, "nat.lost port=%u: %s", one->spec.host_port,
 		      g_strerror(-ret));
@@ -155,8 +184,25 @@ static void move(struct nat_forwards *f, unsigned index, uint32_t addr)
 		nat_forwards_open(f, index, true);
 }
 
-void nat_forwards_lead_to(struct nat_forwards *f, uint32_t addr)
+static void move_all(struct nat_forwards *f, bool ip6)
 {
 	for (unsigned i = 0; i < f->count; i++)
-		move(f, i, addr);
+		if (f->forward[i].spec.ip6 == ip6)
+			move(f, i);
+}
+
+void nat_forwards_lead_to(struct nat_forwards *f, struct in_addr addr)
+{
+	if (addr.s_addr == f->guest.s_addr)
+		return;
+	f->guest = addr;
+	move_all(f, false);
+}
+
+void nat_forwards_lead_to6(struct nat_forwards *f, const struct in6_addr *addr)
+{
+	if (!memcmp(addr, &f->guest6, sizeof(*addr)))
+		return;
+	f->guest6 = *addr;
+	move_all(f, true);
 }

@@ -24,6 +24,8 @@ struct nat_forward {
 struct nat_forwards {
 	Slirp *slirp;			/* borrowed, like the next one */
 	struct nat_sockets *sockets;
+	struct in_addr guest;		/* where they lead to */
+	struct in6_addr guest6;
 	unsigned count;
 	struct nat_forward forward[NET_FORWARDS_MAX];
 };
@@ -42,6 +44,7 @@ bool nat_forwards_add(struct nat_forwards *f, struct net_forward *spec,
 void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open);
 
 /* The guest is at @addr now.  Not from inside of libslirp. */
-void nat_forwards_lead_to(struct nat_forwards *f, uint32_t addr);
+void nat_forwards_lead_to(struct nat_forwards *f, struct in_addr addr);
+void nat_forwards_lead_to6(struct nat_forwards *f, const struct in6_addr *addr);
 
 #endif

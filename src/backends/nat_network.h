@@ -14,5 +14,8 @@
 #define NAT_NETWORK6	"fec0::"
 #define NAT_GATEWAY6	"fec0::2"
 #define NAT_RESOLVER6	"fec0::3"
+/* The same as values of struct in6_addr. */
+#define NAT_GATEWAY6_ADDR	{ { { 0xfe, 0xc0, [15] = 2 } } }
+#define NAT_RESOLVER6_ADDR	{ { { 0xfe, 0xc0, [15] = 3 } } }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "backends/nat_port.h"
@@ -37,18 +38,40 @@ int nat_port_listen(int fd)
 	return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
 }
 
+socklen_t nat_port_sockaddr(const struct net_forward *f,
+			    struct sockaddr_storage *addr)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
+
+	memset(addr, 0, sizeof(*addr));
+	if (f->ip6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = f->host6;
+		in6->sin6_port = htons(f->host_port);
+		return sizeof(*in6);
+	}
+	in->sin_family = AF_INET;
+	in->sin_addr = f->host;
+	in->sin_port = htons(f->host_port);
+	return sizeof(*in);
+}
+
 uint16_t nat_port_pick(const struct net_forward *f)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr = f->host };
-	socklen_t len = sizeof(addr);
-	autofd fd = socket(AF_INET, SOCK_CLOEXEC |
+	struct net_forward any = *f;
+	struct sockaddr_storage addr;
+	socklen_t len;
+	autofd fd = socket(f->ip6 ? AF_INET6 : AF_INET, SOCK_CLOEXEC |
 			   (f->udp ? SOCK_DGRAM : SOCK_STREAM), 0);
 
+	any.host_port = 0;
+	len = nat_port_sockaddr(&any, &addr);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
 		return 0;
-	return ntohs(addr.sin_port);
+	/* The port is at the same place in both. */
+	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
 }
 
 static void busy_error(const struct net_forward *f, const char *what,
@@ -69,10 +92,10 @@ static void busy_error(const struct net_forward *f, const char *what,
 
 void nat_port_error(const struct net_forward *f, int err, GError **error)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 	g_autofree char *what = NULL;
 
-	inet_ntop(AF_INET, &f->host, addr, sizeof(addr));
+	inet_ntop(f->ip6 ? AF_INET6 : AF_INET, &f->host6, addr, sizeof(addr));
 	what = g_strdup_printf("%s port %u of %s cannot be taken",
 			       f->udp ? "UDP" : "TCP", f->host_port, addr);
 	switch (err) {
@@ -86,10 +109,19 @@ void nat_port_error(const struct net_forward *f, int err, GError **error)
 			       "a port from 1024 on, or sysctl "
 			       "net.ipv4.ip_unprivileged_port_start");
 		break;
+	case EAFNOSUPPORT:
 	case EADDRNOTAVAIL:
 		user_error_set(error, EX_UNAVAILABLE, "net.port-address", what,
 			       "no interface of this host has the address",
-			       "an address of `ip address`, or 0.0.0.0 for "
+			       f->ip6 ? "an address of `ip address`, or [::] "
+					"for all" :
+					"an address of `ip address`, or "
+					"0.0.0.0 for all");
+		break;
+	case EINVAL:
+		user_error_set(error, EX_UNAVAILABLE, "net.port-address", what,
+			       "it is a link-local address, or one of IPv4",
+			       "another address of `ip address`, or [::] for "
 			       "all");
 		break;
 	default:

@@ -11,6 +11,7 @@
 
 #include <glib.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "backends/net_nat.h"
 
@@ -20,6 +21,10 @@ void nat_port_refuse(int fd);
 void nat_port_yield(int fd);
 /* Connections are taken (again).  0 or -errno. */
 int nat_port_listen(int fd);
+
+/* The host's side of @f; its length. */
+socklen_t nat_port_sockaddr(const struct net_forward *f,
+			    struct sockaddr_storage *addr);
 
 /* A number that is free at @f's address; 0 with errno. */
 uint16_t nat_port_pick(const struct net_forward *f);

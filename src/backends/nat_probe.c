@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <glib.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "backends/nat_network.h"
@@ -21,17 +20,12 @@
 #define ETH_LEN		14
 #define IP_LEN		20
 #define TCP_LEN		20
-#define SYN_LEN		(ETH_LEN + IP_LEN + TCP_LEN)
-#define UDP_LEN		8
-#define PORT_BOOTP	67
-#define PORT_BOOTP_CLIENT	68
-#define DHCP_YIADDR_AT	16
-#define DHCP_CHADDR_AT	28
-#define DHCP_OPTIONS_AT	240	/* behind the cookie */
-#define DHCP_MESSAGE_TYPE	53
-#define DHCP_ACK	5
+#define IP6_LEN		40
+#define SYN_MAX		(ETH_LEN + IP6_LEN + TCP_LEN)
 
 static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
+static const uint8_t gateway6_mac[6] = { 0x52, 0x56, 0, 0, 0, 2 };
+static const struct in6_addr gateway6 = NAT_GATEWAY6_ADDR;
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -61,18 +55,12 @@ static uint16_t source_port(unsigned index)
 	return (uint16_t)(index + 1);
 }
 
-/* A segment without data from the gateway. */
-static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
-		     uint8_t flags)
+/* The headers of a segment without data from the gateway; its packet. */
+static struct nat_packet begin_ip4(const struct nat_probes *p, uint8_t *frame)
 {
-	static const struct nat_packet packet = {
-		.ip = true, .protocol = IPPROTO_TCP,
-		.l3 = ETH_LEN, .l4 = ETH_LEN + IP_LEN, .l4_len = TCP_LEN,
-	};
-	uint8_t frame[SYN_LEN] = { 0 };
-	uint8_t *ip = frame + ETH_LEN, *tcp = ip + IP_LEN;
+	uint8_t *ip = frame + ETH_LEN;
 
-	memcpy(frame, p->guest.mac, 6);
+	memcpy(frame, p->guest.at.mac, 6);
 	memcpy(frame + 6, gateway_mac, 6);
 	put16(frame + 12, 0x0800);
 	ip[0] = 0x45;
@@ -81,7 +69,40 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 	ip[8] = 64;
 	ip[9] = IPPROTO_TCP;
 	put32(ip + 12, NAT_GATEWAY);
-	put32(ip + 16, p->guest.addr);
+	put32(ip + 16, p->guest.at.addr);
+	return (struct nat_packet){
+		.ip = true, .protocol = IPPROTO_TCP,
+		.l3 = ETH_LEN, .l4 = ETH_LEN + IP_LEN, .l4_len = TCP_LEN,
+	};
+}
+
+static struct nat_packet begin_ip6(const struct nat_probes *p, uint8_t *frame)
+{
+	uint8_t *ip = frame + ETH_LEN;
+
+	memcpy(frame, p->guest.at6.mac, 6);
+	memcpy(frame + 6, gateway6_mac, 6);
+	put16(frame + 12, 0x86dd);
+	ip[0] = 0x60;
+	put16(ip + 4, TCP_LEN);
+	ip[6] = IPPROTO_TCP;
+	ip[7] = 64;
+	memcpy(ip + 8, &gateway6, 16);
+	memcpy(ip + 24, &p->guest.at6.addr, 16);
+	return (struct nat_packet){
+		.ip = true, .ip6 = true, .protocol = IPPROTO_TCP,
+		.l3 = ETH_LEN, .l4 = ETH_LEN + IP6_LEN, .l4_len = TCP_LEN,
+	};
+}
+
+static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
+		     uint8_t flags)
+{
+	uint8_t frame[SYN_MAX] = { 0 };
+	struct nat_packet packet = p->probe[index].ip6 ? begin_ip6(p, frame) :
+							 begin_ip4(p, frame);
+	uint8_t *tcp = frame + packet.l4;
+
 	put16(tcp, source_port(index));
 	put16(tcp + 2, p->probe[index].port);
 	put32(tcp + 4, seq);
@@ -89,7 +110,7 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 	tcp[13] = flags;
 	put16(tcp + 14, flags & TH_RST ? 0 : 1024);
 	nat_finish_checksums(frame, &packet);
-	p->ops->send(p->user, frame, sizeof(frame));
+	p->ops->send(p->user, frame, packet.l4 + TCP_LEN);
 }
 
 static void set_timer(struct nat_probes *p)
@@ -163,50 +184,57 @@ static void expired(struct loop_timer *t)
 void nat_probes_init(struct nat_probes *p, struct loop *loop,
 		     const struct nat_probe_ops *ops, void *user)
 {
-	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user,
-				  .guest.addr = NAT_GUEST };
+	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user };
+	nat_guest_init(&p->guest);
 	p->timer.expired = expired;
 }
 
-void nat_probes_add(struct nat_probes *p, uint16_t port, unsigned id)
+void nat_probes_add(struct nat_probes *p, bool ip6, uint16_t port, unsigned id)
 {
 	g_assert(p->count < NAT_PROBES_MAX);
-	p->probe[p->count].id = id;
-	p->probe[p->count++].port = port;
+	p->probe[p->count++] = (struct nat_probe){
+		.id = id, .ip6 = ip6, .port = port,
+	};
 }
 
-static void wait_for_guest(struct nat_probes *p)
+/* Those of a version of IP are closed; nobody is asked. */
+static void close_all(struct nat_probes *p, bool ip6)
 {
-	p->known = false;
 	for (unsigned i = 0; i < p->count; i++) {
+		if (p->probe[i].ip6 != ip6)
+			continue;
 		close_one(p, i);
 		p->probe[i].due = p->probe[i].seq = 0;
 	}
 	set_timer(p);
 }
 
-void nat_probes_forget(struct nat_probes *p)
+/* The same, but they are asked from now on. */
+static void restart_all(struct nat_probes *p, bool ip6)
 {
-	wait_for_guest(p);
-	p->settled = false;
-	p->before.addr = 0;
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].ip6 == ip6)
+			close_one(p, i);
+	set_timer(p);
 }
 
-/* The guest is at @addr. */
-static void meet(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
+/* Do what follows from @told, NAT_GUEST_*. */
+static void learn(struct nat_probes *p, unsigned told)
 {
-	bool same = p->known && p->guest.addr == addr;
+	if (told & NAT_GUEST_LOST)
+		close_all(p, false);
+	if (told & NAT_GUEST_MET)
+		restart_all(p, false);
+	if (told & NAT_GUEST_LOST6)
+		close_all(p, true);
+	if (told & NAT_GUEST_MET6)
+		restart_all(p, true);
+}
 
-	if (p->guest.addr != addr)
-		trace(TRACE_NET, "nat.guest addr=%#x", addr);
-	p->guest.addr = addr;
-	memcpy(p->guest.mac, mac, sizeof(p->guest.mac));
-	if (same)
-		return;
-	p->known = p->settled = true;
-	for (unsigned i = 0; i < p->count; i++)
-		close_one(p, i);
-	set_timer(p);
+void nat_probes_forget(struct nat_probes *p)
+{
+	nat_guest_forget(&p->guest);
+	learn(p, NAT_GUEST_LOST | NAT_GUEST_LOST6);
 }
 
 /* Who has something to say may have begun to listen. */
@@ -222,32 +250,19 @@ static void hurry(struct nat_probes *p)
 	set_timer(p);
 }
 
-/* The IPv4 address that the frame comes from; 0 if it has none. */
-static uint32_t sender(const uint8_t *frame, const struct nat_packet *packet)
-{
-	if (packet->ip6)
-		return 0;
-	return get32(frame + ETH_LEN + (packet->ip ? 12 : 14));
-}
-
-static bool asks_for_lease(const uint8_t *frame,
-			   const struct nat_packet *packet)
-{
-	return packet->ip && !packet->ip6 &&
-	       packet->protocol == IPPROTO_UDP && !sender(frame, packet) &&
-	       get16(frame + packet->l4 + 2) == PORT_BOOTP;
-}
-
 /* Whose SYN this segment answers, or -1. */
 static int answered(const struct nat_probes *p, const uint8_t *frame,
 		    const struct nat_packet *packet)
 {
-	const uint8_t *tcp = frame + packet->l4;
+	const uint8_t *ip = frame + packet->l3, *tcp = frame + packet->l4;
 	unsigned index = get16(tcp + 2) - 1u;
+	bool to_gateway = packet->ip6 ? !memcmp(ip + 24, &gateway6, 16) :
+					get32(ip + 16) == NAT_GATEWAY;
 
-	if (get32(frame + packet->l3 + 16) != NAT_GATEWAY ||
-	    index >= p->count || get16(tcp) != p->probe[index].port ||
-	    !(tcp[13] & TH_ACK) || !p->probe[index].seq ||
+	if (!to_gateway || index >= p->count ||
+	    p->probe[index].ip6 != packet->ip6 ||
+	    get16(tcp) != p->probe[index].port || !(tcp[13] & TH_ACK) ||
+	    !p->probe[index].seq ||
 	    get32(tcp + 8) != p->probe[index].seq + 1)
 		return -1;
 	return (int)index;
@@ -273,10 +288,10 @@ static void take_answer(struct nat_probes *p, unsigned index, uint8_t flags)
 	set_timer(p);
 }
 
-static void doubt(struct nat_probes *p, uint16_t port)
+static void doubt(struct nat_probes *p, bool ip6, uint16_t port)
 {
 	for (unsigned i = 0; i < p->count; i++)
-		if (p->probe[i].port == port &&
+		if (p->probe[i].ip6 == ip6 && p->probe[i].port == port &&
 		    p->probe[i].state == NAT_PROBE_OPEN)
 			start(p, i, NAT_PROBE_DOUBTED);
 	set_timer(p);
@@ -291,67 +306,25 @@ static bool see_tcp(struct nat_probes *p, const uint8_t *frame,
 	if (index >= 0)
 		take_answer(p, (unsigned)index, flags);
 	else if (flags & TH_RST)
-		doubt(p, get16(frame + packet->l4));
+		doubt(p, packet->ip6, get16(frame + packet->l4));
 	return index >= 0;
-}
-
-static bool may_be_guest(uint32_t addr)
-{
-	return (addr & NAT_NETMASK) == NAT_NETWORK && addr != NAT_NETWORK &&
-	       addr != NAT_GATEWAY && addr != NAT_RESOLVER &&
-	       addr != (NAT_NETWORK | ~NAT_NETMASK);
-}
-
-/*
- * Whether the guest is who sends from @addr.  Who was the guest before a lease
- * said otherwise, and is still there, is so.
- */
-static bool is_guest(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
-{
-	if (p->before.addr && addr == p->before.addr &&
-	    !memcmp(mac, p->before.mac, sizeof(p->before.mac))) {
-		p->before.addr = 0;
-		return true;
-	}
-	return p->settled ? addr == p->guest.addr : may_be_guest(addr);
 }
 
 bool nat_probes_see(struct nat_probes *p, const uint8_t *frame,
 		    const struct nat_packet *packet)
 {
-	const uint8_t *mac = frame + 6;
+	unsigned told = nat_guest_see(&p->guest, frame, packet);
 
-	if (asks_for_lease(frame, packet)) {
-		wait_for_guest(p);
+	learn(p, told);
+	if (!(told & NAT_GUEST_SENT))
 		return false;
-	}
-	if (!is_guest(p, sender(frame, packet), mac))
-		return false;
-	meet(p, sender(frame, packet), mac);
 	hurry(p);
 	return packet->ip && packet->protocol == IPPROTO_TCP &&
 	       see_tcp(p, frame, packet);
 }
 
-static void take_lease(struct nat_probes *p, uint32_t addr, const uint8_t *mac)
-{
-	p->before.addr = 0;
-	if (p->settled && memcmp(mac, p->guest.mac, sizeof(p->guest.mac)))
-		p->before = p->guest;
-	meet(p, addr, mac);
-}
-
-/* libslirp's first option says what kind of an answer it is. */
 void nat_probes_see_answer(struct nat_probes *p, const uint8_t *frame,
 			   size_t len)
 {
-	const uint8_t *ip = frame + ETH_LEN, *udp = ip + IP_LEN;
-	const uint8_t *dhcp = udp + UDP_LEN, *option = dhcp + DHCP_OPTIONS_AT;
-
-	if (len < ETH_LEN + IP_LEN + UDP_LEN + DHCP_OPTIONS_AT + 3 ||
-	    get16(frame + 12) != 0x0800 || ip[9] != IPPROTO_UDP ||
-	    get16(udp) != PORT_BOOTP || get16(udp + 2) != PORT_BOOTP_CLIENT ||
-	    option[0] != DHCP_MESSAGE_TYPE || option[2] != DHCP_ACK)
-		return;
-	take_lease(p, get32(dhcp + DHCP_YIADDR_AT), dhcp + DHCP_CHADDR_AT);
+	learn(p, nat_guest_see_answer(&p->guest, frame, len));
 }

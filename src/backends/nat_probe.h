@@ -11,16 +11,12 @@
  *	   |                         +---------------------------+ |
  *	   +--------------------------------------------------------+
  *	        RST; nothing for some SYNs; the guest is gone
- *
- * The guest is whoever shows itself first, until a lease says that it is
- * elsewhere: one that changes its MAC address gets another one.  But a machine
- * behind the guest asks for leases, too, and then the guest is still heard from
- * its old place.
  */
 #ifndef BACKENDS_NAT_PROBE_H
 #define BACKENDS_NAT_PROBE_H
 
 #include "backends/nat_filter.h"
+#include "backends/nat_guest.h"
 #include "core/loop.h"
 
 #define NAT_PROBES_MAX	64
@@ -37,6 +33,7 @@ enum nat_probe_state { NAT_PROBE_CLOSED, NAT_PROBE_OPEN, NAT_PROBE_DOUBTED };
 
 struct nat_probe {
 	unsigned id;		/* the caller's */
+	bool ip6;
 	uint16_t port;		/* the guest's */
 	enum nat_probe_state state;
 	uint64_t due;		/* of the next SYN; 0: none is due */
@@ -45,20 +42,12 @@ struct nat_probe {
 	unsigned silent;		/* SYNs in doubt that got no answer */
 };
 
-struct nat_guest {
-	uint32_t addr;
-	uint8_t mac[6];
-};
-
 struct nat_probes {
 	struct loop *loop;
 	const struct nat_probe_ops *ops;
 	void *user;
 	struct loop_timer timer;
-	bool known;		/* the guest has shown itself */
-	bool settled;		/* and it is told from others */
-	struct nat_guest guest;	/* NAT_GUEST until it is another one */
-	struct nat_guest before;	/* addr 0: there was none */
+	struct nat_guest guest;
 	unsigned count;
 	struct nat_probe probe[NAT_PROBES_MAX];
 };
@@ -66,7 +55,7 @@ struct nat_probes {
 void nat_probes_init(struct nat_probes *p, struct loop *loop,
 		     const struct nat_probe_ops *ops, void *user);
 /* Up to NAT_PROBES_MAX. */
-void nat_probes_add(struct nat_probes *p, uint16_t port, unsigned id);
+void nat_probes_add(struct nat_probes *p, bool ip6, uint16_t port, unsigned id);
 
 /*
  * See a frame of the guest, which nat_filter() let through.  True if it is the
@@ -74,7 +63,7 @@ void nat_probes_add(struct nat_probes *p, uint16_t port, unsigned id);
  */
 bool nat_probes_see(struct nat_probes *p, const uint8_t *frame,
 		    const struct nat_packet *packet);
-/* See a frame for the guest: a lease that is acknowledged is its address. */
+/* See a frame for the guest. */
 void nat_probes_see_answer(struct nat_probes *p, const uint8_t *frame,
 			   size_t len);
 /* The guest has gone, or begins anew: all is closed. */

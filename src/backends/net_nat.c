@@ -46,7 +46,6 @@ struct net_nat {
 	struct net_queue queue;
 	struct nat_forwards forwards;
 	struct nat_probes probes;	/* of the forwards for TCP */
-	uint32_t guest;			/* where the forwards lead to */
 	bool host_metadata;
 	unsigned refusals;		/* since then */
 	uint64_t refusals_since;
@@ -64,6 +63,11 @@ struct nat_timer {
 
 /* All instances share libslirp's clock and its cache of the resolver. */
 static pthread_mutex_t slirp_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct in_addr addr4(uint32_t addr)
+{
+	return (struct in_addr){ htonl(addr) };
+}
 
 static void push(struct net_nat *nat, const void *frame, size_t len)
 {
@@ -184,12 +188,8 @@ static bool has_room(const struct net_nat *nat)
 /* Not before now, as it may have been learned from inside of libslirp. */
 static void follow_guest(struct net_nat *nat)
 {
-	uint32_t addr = nat->probes.guest.addr;
-
-	if (addr == nat->guest)
-		return;
-	nat->guest = addr;
-	nat_forwards_lead_to(&nat->forwards, addr);
+	nat_forwards_lead_to(&nat->forwards, addr4(nat->probes.guest.at.addr));
+	nat_forwards_lead_to6(&nat->forwards, &nat->probes.guest.at6.addr);
 }
 
 /* Do what is due, and say what is waited for next. */
@@ -428,11 +428,6 @@ static const struct net_backend_ops nat_ops = {
 	.close = nat_close,
 };
 
-static struct in_addr addr4(uint32_t addr)
-{
-	return (struct in_addr){ htonl(addr) };
-}
-
 static Slirp *make_slirp(struct net_nat *nat, bool isolated)
 {
 	SlirpConfig config = {
@@ -474,7 +469,8 @@ static bool open_forwards(struct net_nat *nat,
 
 		good = nat_forwards_add(&nat->forwards, spec, error);
 		if (good && !spec->udp)
-			nat_probes_add(&nat->probes, spec->guest_port, i);
+			nat_probes_add(&nat->probes, spec->ip6,
+				       spec->guest_port, i);
 	}
 	pthread_mutex_unlock(&slirp_lock);
 	return good;
@@ -509,7 +505,6 @@ struct net_backend *net_nat_open(struct loop *loop,
 	};
 	nat->loop = loop;
 	nat->host_metadata = options->host_metadata;
-	nat->guest = NAT_GUEST;
 	nat->work.run = work;
 	nat->deliver.run = deliver;
 	nat->timer.expired = timed_out;

@@ -16,11 +16,15 @@
 #include "backend/net.h"
 
 /*
- * A port of this host whose connections (datagrams) go to one of the guest.
- * TCP is refused as long as the guest refuses it.
+ * A port of this host whose connections (datagrams) go to one of the guest, by
+ * the same version of IP.  TCP is refused as long as the guest refuses it.
  */
 struct net_forward {
-	struct in_addr host;
+	bool ip6;
+	union {
+		struct in_addr host;
+		struct in6_addr host6;
+	};
 	bool any_port;		/* net_nat_open() picks a free one */
 	uint16_t host_port;
 	uint16_t guest_port;

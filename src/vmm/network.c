@@ -133,11 +133,12 @@ static void raise_descriptor_limit(void)
 /* The user does not know the ports that were picked. */
 static void announce(const struct net_forward *f)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
-	inet_ntop(AF_INET, &f->host, addr, sizeof(addr));
-	fprintf(stderr, "kvmbus: %s:%u%s leads to port %u of the guest\n",
-		addr, f->host_port, f->udp ? "/udp" : "", f->guest_port);
+	inet_ntop(f->ip6 ? AF_INET6 : AF_INET, &f->host6, addr, sizeof(addr));
+	fprintf(stderr, "kvmbus: %s%s%s:%u%s leads to port %u of the guest\n",
+		f->ip6 ? "[" : "", addr, f->ip6 ? "]" : "", f->host_port,
+		f->udp ? "/udp" : "", f->guest_port);
 }
 
 bool network_open(struct network *n, const struct options *o,

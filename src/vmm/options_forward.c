@@ -4,7 +4,7 @@
 
 #include "vmm/options_internal.h"
 
-/* "22", "2222:22", "127.0.0.1:22", "127.0.0.1:2222:22" */
+/* "22", "2222:22", "127.0.0.1:22", "127.0.0.1:2222:22", "[::1]:2222:22" */
 #define PARTS_MAX	3
 
 static bool parse_port(const char *text, unsigned least, uint16_t *port)
@@ -31,20 +31,39 @@ static bool cut_protocol(char *text, bool *udp)
 	return true;
 }
 
+/* "[ADDR]:" in front of *@text, if it begins so. */
+static bool cut_ip6(char **text, struct net_forward *f)
+{
+	char *end;
+
+	if (**text != '[')
+		return true;
+	end = strstr(*text, "]:");
+	if (!end)
+		return false;
+	*end = '\0';
+	f->ip6 = true;
+	if (inet_pton(AF_INET6, *text + 1, &f->host6) != 1)
+		return false;
+	*text = end + strlen("]:");
+	return true;
+}
+
 bool forward_parse(const char *value, struct net_forward *f)
 {
 	g_autofree char *text = g_strdup(value);
 	g_auto(GStrv) parts = NULL;
+	char *rest = text;
 	unsigned n, at = 0;
 
 	*f = (struct net_forward){ .host = { htonl(INADDR_LOOPBACK) } };
-	if (!cut_protocol(text, &f->udp))
+	if (!cut_protocol(text, &f->udp) || !cut_ip6(&rest, f))
 		return false;
-	parts = g_strsplit(text, ":", -1);
+	parts = g_strsplit(rest, ":", -1);
 	n = g_strv_length(parts);
 	if (n < 1 || n > PARTS_MAX)
 		return false;
-	if (strchr(parts[0], '.') &&
+	if (!f->ip6 && strchr(parts[0], '.') &&
 	    inet_pton(AF_INET, parts[at++], &f->host) != 1)
 		return false;
 	if (n == at || n - at > 2 ||
@@ -61,16 +80,12 @@ bool set_publish(struct options *o, const char *value, GError **error)
 {
 	struct net_forward f;
 
-	if (strchr(value, '['))
-		return bad_value(error, "publish", value,
-				 "a forward has an IPv4 address of this host",
-				 "127.0.0.1, which clients of localhost try, "
-				 "too");
 	if (!forward_parse(value, &f))
 		return bad_value(error, "publish", value,
 				 "it is no [ADDR:][HOST:]GUEST[/udp] with an "
-				 "IPv4 address and ports up to 65535",
-				 "-p 2222:22");
+				 "IPv4 address, or an IPv6 address in "
+				 "brackets, and ports up to 65535",
+				 "-p 2222:22, or -p [::1]:2222:22");
 	if (o->forwards->len == NET_FORWARDS_MAX)
 		return bad_value(error, "publish", value,
 				 "a machine has up to 64 forwards",

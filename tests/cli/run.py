@@ -273,8 +273,12 @@ def network_cases(b):
     yield 'publish', [*words, '-p', '0:22', '-p', '0:53/udp'], 0, '', ''
     yield 'publish-nothing', [*words, '-p', '22:'], USAGE, 'usage', \
         '-p 2222:22'
-    yield 'publish-at-ipv6', [*words, '-p', '[::1]:8080:80'], USAGE, \
-        'usage', 'IPv4'
+    yield 'publish-at-half-ipv6', [*words, '-p', '::1:80'], USAGE, \
+        'usage', '[::1]:2222:22'
+    yield 'publish-at-no-ipv6', [*words, '-p', '[2001:db8::1]:0:22'], \
+        UNAVAILABLE, 'net.port-address', '2001:db8::1'
+    yield 'publish-at-mapped', [*words, '-p', '[::ffff:127.0.0.1]:0:22'], \
+        UNAVAILABLE, 'net.port-address', 'IPv4'
     yield 'publish-without-nat', [*words, '--net', 'off', '-p', '22'], USAGE, \
         'usage', '--net nat'
     yield 'publish-isolated-udp', \

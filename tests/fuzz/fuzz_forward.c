@@ -8,11 +8,12 @@
 
 static char *write_down(const struct net_forward *f)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
-	inet_ntop(AF_INET, &f->host, addr, sizeof(addr));
-	return g_strdup_printf("%s:%u:%u/%s", addr, f->host_port,
-			       f->guest_port, f->udp ? "udp" : "tcp");
+	inet_ntop(f->ip6 ? AF_INET6 : AF_INET, &f->host6, addr, sizeof(addr));
+	return g_strdup_printf(f->ip6 ? "[%s]:%u:%u/%s" : "%s:%u:%u/%s", addr,
+			       f->host_port, f->guest_port,
+			       f->udp ? "udp" : "tcp");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	again = write_down(&f);
 	g_assert(f.guest_port && f.any_port == !f.host_port);
 	g_assert(forward_parse(again, &g));
-	g_assert(f.host.s_addr == g.host.s_addr && f.udp == g.udp &&
+	g_assert(f.ip6 == g.ip6 && f.udp == g.udp &&
+		 !memcmp(&f.host6, &g.host6, f.ip6 ? 16 : 4) &&
 		 f.host_port == g.host_port && f.guest_port == g.guest_port);
 	return 0;
 }

@@ -44,15 +44,22 @@ static void no_link(void *user, bool up)
 
 static void begin(void)
 {
-	struct net_forward forward = { .host = { htonl(INADDR_LOOPBACK) },
-				       .any_port = true, .guest_port = 22 };
-	const struct net_nat_options options = {
-		.isolated = true, .forwards = &forward, .forward_count = 1 };
+	struct net_forward forwards[] = {
+		{ .host = { htonl(INADDR_LOOPBACK) },
+		  .any_port = true, .guest_port = 22 },
+		{ .ip6 = true, .host6 = IN6ADDR_LOOPBACK_INIT,
+		  .any_port = true, .guest_port = 22 },
+	};
+	struct net_nat_options options = {
+		.isolated = true, .forwards = forwards, .forward_count = 2 };
 
 	loop = loop_new(NULL);
 	loop_set_clock(loop, fake_clock);
 	g_random_set_seed(1);	/* what probes look like */
 	nb = net_nat_open(loop, &options, NULL);
+	/* Not every machine has ::1. */
+	options.forward_count = 1;
+	nb = nb ?: net_nat_open(loop, &options, NULL);
 	nb->user = (struct net_user){ drain, no_matter, no_link, NULL };
 }
 

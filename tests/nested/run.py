@@ -263,11 +263,11 @@ def isolated(run):
     expect('LEASE 10.0.2.15 router= ' in m.text, 'there is a router')
 
 
-def connects(port, deadline):
+def connects(port, deadline, where='127.0.0.1'):
     """What an echo at @port of the guest answers, with retries."""
     while True:
         try:
-            with socket.create_connection(('127.0.0.1', port), 10) as s:
+            with socket.create_connection((where, port), 10) as s:
                 s.sendall(b'echo\n')
                 return s.makefile().readline()
         except OSError as e:
@@ -289,9 +289,10 @@ def refused(port):
 
 @case()
 def forwards(run):
-    """A port of the host is open when, and only when, the guest's is."""
-    m = run('-p', '2222:7', '-p', '7007:7007/udp', net=['nat'],
-            script=NETWORK + '''
+    """A port of the host is open when, and only when, the guest's is, wherever
+    the guest is."""
+    m = run('-p', '2222:7', '-p', '7007:7007/udp', '-p', '[::1]:2226:7',
+            net=['nat'], script=NETWORK + '''
     echo UP
     read -r word
     nc -ll -p 7 -e cat &
@@ -299,6 +300,14 @@ def forwards(run):
     read -r word
     kill %1
     echo CLOSED
+    read -r word
+    ip addr flush dev eth0
+    ip link set eth0 down
+    ip link set eth0 address 02:00:00:00:00:42 || exit 1
+    ip link set eth0 up
+    udhcpc -i eth0 -n -q -t 20 -T 1 -s /udhcpc.sh || exit 2
+    nc -ll -p 7 -e cat &
+    echo MOVED
     read -r word
     true''')
     m.wait_for('UP\n')
@@ -308,12 +317,20 @@ def forwards(run):
     expect(connects(2222, time.monotonic() + 30) == 'echo\n', 'no echo')
     for _ in range(20):
         expect(connects(2222, 0) == 'echo\n', 'no echo')
+    expect(connects(2226, time.monotonic() + 30, '::1') == 'echo\n',
+           'no echo by IPv6')
     m.type('go\n')
     m.wait_for('CLOSED')
     end = time.monotonic() + 30
     while not refused(2222):
         expect(time.monotonic() < end, 'the port stays open')
         time.sleep(0.1)
+    m.type('go\n')
+    m.wait_for('MOVED')
+    expect('LEASE 10.0.2.16' in m.text, 'the lease is the same')
+    for port, where in (2222, '127.0.0.1'), (2226, '::1'):
+        expect(connects(port, time.monotonic() + 30, where) == 'echo\n',
+               f'no echo from the new place by {where}')
     m.type('go\n')
     m.script_ok()
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/nat_port.h"
 #include "backends/nat_probe.h"
 #include "backends/net_nat.h"
 #include "core/autoptr.h"
@@ -73,6 +74,37 @@ static int forwarding_udp(void **state)
 {
 	forward = (struct net_forward){ .host = { htonl(INADDR_LOOPBACK) },
 					.any_port = true, .udp = true,
+					.guest_port = GUEST_PORT };
+	start(&(struct net_nat_options){ .forwards = &forward,
+					 .forward_count = 1 });
+	return 0;
+}
+
+static int host_socket6(uint16_t *port)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
+				     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0) {
+		print_message("this machine has no ::1\n");
+		skip();
+	}
+	assert_int_equal(listen(fd, 1), 0);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	*port = ntohs(addr.sin6_port);
+	return fd;
+}
+
+static int forwarding6(void **state)
+{
+	uint16_t port;
+
+	close(host_socket6(&port));
+	forward = (struct net_forward){ .ip6 = true,
+					.host6 = IN6ADDR_LOOPBACK_INIT,
+					.any_port = true,
 					.guest_port = GUEST_PORT };
 	start(&(struct net_nat_options){ .forwards = &forward,
 					 .forward_count = 1 });
@@ -185,10 +217,11 @@ static void answer_solicitation(void)
 	out.bytes[21] = 255;
 	icmp[0] = 136;
 	icmp[4] = 0x60;		/* solicited, to replace what is known */
+	memcpy(out.bytes + 22, l4_of6() + 8, 16);
 	memcpy(icmp + 8, l4_of6() + 8, 16);
 	icmp[24] = 2;
 	icmp[25] = 1;
-	memcpy(icmp + 26, guest_mac, 6);
+	memcpy(icmp + 26, sender_mac, 6);
 	send_out();
 }
 
@@ -279,12 +312,11 @@ static bool readable_soon(int fd)
 /* A client of the forwarded port: its descriptor, or -errno. */
 static int connect_client(void)
 {
-	const struct sockaddr_in addr = {
-		.sin_family = AF_INET, .sin_port = htons(forward.host_port),
-		.sin_addr = { htonl(INADDR_LOOPBACK) } };
-	autofd fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_storage addr;
+	socklen_t len = nat_port_sockaddr(&forward, &addr);
+	autofd fd = socket(addr.ss_family, SOCK_STREAM, 0);
 
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+	if (connect(fd, (const struct sockaddr *)&addr, len) < 0)
 		return -errno;
 	return autofd_steal(&fd);
 }
@@ -555,23 +587,6 @@ static unsigned pseudo6(const uint8_t *ip, size_t len)
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
-}
-
-static int host_socket6(uint16_t *port)
-{
-	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
-				     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0) {
-		print_message("this machine has no ::1\n");
-		skip();
-	}
-	assert_int_equal(listen(fd, 1), 0);
-	getsockname(fd, (struct sockaddr *)&addr, &len);
-	*port = ntohs(addr.sin6_port);
-	return fd;
 }
 
 /* What a guest leaves to be cut comes out as if it had cut it itself. */
@@ -855,6 +870,117 @@ static void datagrams_follow_the_guest_to_another_lease(void **state)
 	}
 }
 
+/* Who has @mac asks whether anybody else is at @addr, which it will have. */
+static void claim6(const char *addr, const uint8_t mac[6])
+{
+	uint8_t *icmp;
+
+	sender_mac = mac;
+	icmp = frame_ip6(&out, IPPROTO_ICMPV6, "ff02::1", 24);
+	memset(out.bytes + 22, 0, 16);
+	out.bytes[21] = 255;
+	icmp[0] = 135;
+	inet_pton(AF_INET6, addr, icmp + 8);
+	send_out();
+}
+
+/* Plain and slow, from the sum @sum on. */
+static unsigned plain_sum(const uint8_t *p, size_t len, unsigned sum)
+{
+	for (size_t i = 0; i < len; i++)
+		sum += i % 2 ? p[i] : (unsigned)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static bool is_probe6(void)
+{
+	return is_tcp6() && l4_of6()[13] == TH_SYN &&
+	       get16(l4_of6()) <= NAT_PROBES_MAX;
+}
+
+static bool is_clients_syn6(void)
+{
+	return is_tcp6() && l4_of6()[13] == TH_SYN &&
+	       get16(l4_of6()) > NAT_PROBES_MAX;
+}
+
+/* The gateway's SYN to @addr as @mac, answered with @flags from there. */
+static void answer_probe6(const char *addr, const uint8_t mac[6],
+			  uint8_t flags)
+{
+	uint8_t want[16];
+	uint8_t *tcp;
+
+	assert_true(comes(is_probe6, PATIENCE_MS));
+	inet_pton(AF_INET6, addr, want);
+	assert_memory_equal(in.bytes + 38, want, 16);
+	assert_memory_equal(in.bytes, mac, 6);
+	assert_int_equal(get16(l4_of6() + 2), GUEST_PORT);
+	assert_int_equal(plain_sum(l4_of6(), 20, pseudo6(in.bytes + 14, 20)),
+			 0xffff);
+	sender_mac = mac;
+	tcp = frame_ip6(&out, IPPROTO_TCP, GATEWAY6, 20);
+	memcpy(out.bytes + 22, want, 16);
+	fill_tcp(tcp, GUEST_PORT, get16(l4_of6()), flags & TH_SYN ? 500 : 0,
+		 get32(l4_of6() + 4) + 1, flags | TH_ACK);
+	send_out();
+}
+
+static void assert_leads_to6(const char *addr)
+{
+	uint8_t want[16];
+	autofd client = -1;
+
+	while (comes(is_tcp6, 100))
+		;
+	client = connect_client();
+	assert_true(client >= 0);
+	assert_true(comes(is_clients_syn6, PATIENCE_MS));
+	inet_pton(AF_INET6, addr, want);
+	assert_memory_equal(in.bytes + 38, want, 16);
+	assert_int_equal(get16(l4_of6() + 2), GUEST_PORT);
+}
+
+static void a_port_of_ipv6_leads_to_the_guests(void **state)
+{
+	assert_true(refuses());
+	/* Neither by IPv4 nor by what is nobody's address it is known. */
+	frame_arp(&out, 1, GUEST, GATEWAY);
+	send_out();
+	claim6("fe80::15", guest_mac);
+	claim6(GATEWAY6, guest_mac);
+	assert_false(comes(is_probe6, 300));
+	claim6("fec0::15", guest_mac);
+	answer_probe6("fec0::15", guest_mac, TH_RST);
+	assert_true(refuses());
+	answer_probe6("fec0::15", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to6("fec0::15");
+	/* What another machine has does not matter. */
+	claim6("fec0::16", other_mac);
+	assert_leads_to6("fec0::15");
+	net_forget(nb);
+	assert_true(refuses());
+}
+
+/* It may say where it is before its lease says who it is. */
+static void a_port_of_ipv6_follows_the_guest(void **state)
+{
+	lease(guest_mac);
+	claim6("fec0::15", guest_mac);
+	answer_probe6("fec0::15", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	claim6("fec0::16", other_mac);
+	assert_false(refuses());
+	lease(other_mac);
+	assert_true(refuses());
+	answer_probe6("fec0::16", other_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to6("fec0::16");
+}
+
 static void a_busy_port_names_its_holder(void **state)
 {
 	g_autoptr(GError) error = NULL;
@@ -917,6 +1043,8 @@ int main(void)
 			 forwarding),
 		NAT_TEST(datagrams_follow_the_guest_to_another_lease,
 			 forwarding_udp),
+		NAT_TEST(a_port_of_ipv6_leads_to_the_guests, forwarding6),
+		NAT_TEST(a_port_of_ipv6_follows_the_guest, forwarding6),
 		NAT_TEST(a_busy_port_names_its_holder, plain),
 		NAT_TEST(a_port_that_refuses_is_no_one_elses, forwarding),
 	};

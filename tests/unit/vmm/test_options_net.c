@@ -153,6 +153,24 @@ static void a_forward_is_of_loopback_unless_told_otherwise(void **state)
 		      false);
 }
 
+static void a_forward_may_be_of_ipv6(void **state)
+{
+	static const struct in6_addr loopback = IN6ADDR_LOOPBACK_INIT;
+	autoptr(options) o = parse("-p [::1]:8080:80 -p [::]:0:53/udp "
+				   "-p [::1]:22", NULL);
+	const struct net_forward *f = forward_of(o, 0);
+
+	assert_true(f->ip6 && !f->udp && !f->any_port);
+	assert_memory_equal(&f->host6, &loopback, sizeof(loopback));
+	assert_int_equal(f->host_port, 8080);
+	assert_int_equal(f->guest_port, 80);
+	f = forward_of(o, 1);
+	assert_true(f->ip6 && f->udp && f->any_port);
+	assert_memory_equal(&f->host6, &in6addr_any, sizeof(in6addr_any));
+	f = forward_of(o, 2);
+	assert_int_equal(f->host_port, 22);
+}
+
 static void a_forward_that_makes_no_sense_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -160,6 +178,9 @@ static void a_forward_that_makes_no_sense_is_refused(void **state)
 		"-p 1:2:3", "-p 1.2.3:22", "-p 1.2.3.4", "-p 1.2.3.256:22",
 		"-p 22/sctp", "-p 22/", "-p /udp", "-p +22", "-p 22:22:22:22",
 		"-p 127.0.0.1:1:2:3", "-p -1",
+		"-p [::1]", "-p [::1]:", "-p [::1]22", "-p [::1", "-p [:22",
+		"-p ::1:22", "-p [1.2.3.4]:22", "-p []:22", "-p [::1]:1:2:3",
+		"-p [::1]:1.2.3.4:22", "-p [::1%lo]:22", "-p 1:[::1]:2",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -200,6 +221,7 @@ int main(void)
 		cmocka_unit_test(two_nics_with_one_address_are_refused),
 		cmocka_unit_test(
 			a_forward_is_of_loopback_unless_told_otherwise),
+		cmocka_unit_test(a_forward_may_be_of_ipv6),
 		cmocka_unit_test(a_forward_that_makes_no_sense_is_refused),
 		cmocka_unit_test(forwards_lead_to_the_first_nic_that_has_nat),
 		cmocka_unit_test(a_machine_has_up_to_64_forwards),
