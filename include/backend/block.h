@@ -8,6 +8,7 @@
 #ifndef BACKEND_BLOCK_H
 #define BACKEND_BLOCK_H
 
+#include <errno.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +21,10 @@ enum block_op {
 	BLOCK_WRITE,
 	BLOCK_FLUSH,		/* what was done() before is on stable storage */
 	BLOCK_WRITE_ZEROES,	/* reads as zeroes; frees space if it can */
-	/* offset is the new size; what is new is 0; perform() can cut, too */
+	/*
+	 * offset is the new size; what is new is 0.  perform() can cut, too,
+	 * and put @iov at the new end, in one step.
+	 */
 	BLOCK_GROW,
 };
 
@@ -60,6 +64,14 @@ struct block_backend_ops {
 	 * keeps its size.
 	 */
 	int (*measure)(struct block_backend *bb);
+	/*
+	 * Make it @size bytes, more than it has; what is new is zero.  Blocks,
+	 * without the loop, when no request is under way and all is flushed;
+	 * afterwards requests may come again.  -EINVAL: there is no such disk;
+	 * -EOPNOTSUPP: this one keeps its size.  @size says what it is then,
+	 * also after another -errno.  NULL: it keeps its size.
+	 */
+	int (*extend)(struct block_backend *bb, uint64_t size);
 	/*
 	 * Whoever made the requests under way has no time for them: let those
 	 * that wait here by a rule of ours go on.  None is done() from inside.
@@ -125,6 +137,11 @@ static inline void block_leave(struct block_backend *bb, struct block_leave *l)
 static inline uint64_t block_next_data(struct block_backend *bb, uint64_t at)
 {
 	return bb->ops->next_data ? bb->ops->next_data(bb, at) : at;
+}
+
+static inline int block_extend(struct block_backend *bb, uint64_t size)
+{
+	return bb->ops->extend ? bb->ops->extend(bb, size) : -EOPNOTSUPP;
 }
 
 static inline void block_close(struct block_backend *bb)

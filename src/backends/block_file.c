@@ -344,6 +344,16 @@ static int file_measure(struct block_backend *bb)
 	return 0;
 }
 
+/* Behind a device's end, or what others write too, there is nothing to have. */
+static int file_extend(struct block_backend *bb, uint64_t size)
+{
+	struct block_request rq = { .op = BLOCK_GROW, .offset = size };
+
+	if (!bb->growable)
+		return -EOPNOTSUPP;
+	return size % bb->block_size ? -EINVAL : file_perform(bb, &rq);
+}
+
 static void file_close(struct block_backend *bb)
 {
 	struct block_file *f = container_of(bb, struct block_file, bb);
@@ -360,6 +370,7 @@ static const struct block_backend_ops file_ops = {
 	.perform = file_perform,
 	.next_data = file_next_data,
 	.measure = file_measure,
+	.extend = file_extend,
 	.close = file_close,
 };
 

@@ -77,6 +77,18 @@ static int punch(int fd, const struct block_request *rq)
 	return 0;
 }
 
+/* A file is as long as what is written to it: at no instant without that. */
+static int grow(int fd, const struct block_request *rq)
+{
+	struct block_request end = *rq;
+
+	if (!rq->iovcnt)
+		return ftruncate(fd, (off_t)rq->offset) < 0 ? -errno : 0;
+	end.op = BLOCK_WRITE;
+	end.offset = rq->offset - rq->len;
+	return transfer_all(fd, &end);
+}
+
 int block_file_perform(int fd, const struct block_request *rq)
 {
 	int result;
@@ -92,7 +104,7 @@ int block_file_perform(int fd, const struct block_request *rq)
 	case BLOCK_WRITE_ZEROES:
 		return punch(fd, rq);
 	case BLOCK_GROW:
-		return ftruncate(fd, (off_t)rq->offset) < 0 ? -errno : 0;
+		return grow(fd, rq);
 	}
 	g_assert_not_reached();
 }

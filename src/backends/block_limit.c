@@ -125,6 +125,15 @@ static int limit_measure(struct block_backend *bb)
 	return ret;
 }
 
+static int limit_extend(struct block_backend *bb, uint64_t size)
+{
+	struct block_limit *l = container_of(bb, struct block_limit, bb);
+	int ret = block_extend(l->below, size);
+
+	bb->size = l->below->size;
+	return ret;
+}
+
 static void limit_leave(struct block_backend *bb, struct block_leave *leave)
 {
 	struct block_limit *l = container_of(bb, struct block_limit, bb);
@@ -146,6 +155,7 @@ static const struct block_backend_ops limit_ops = {
 	.name = "limit",
 	.submit = limit_submit,
 	.measure = limit_measure,
+	.extend = limit_extend,
 	.hurry = limit_hurry,
 	.leave = limit_leave,
 	.close = limit_close,

@@ -76,6 +76,10 @@ static void act(struct block_mem *m, const struct block_request *rq)
 		break;
 	case BLOCK_GROW:
 		resize(m, rq->offset);
+		if (!rq->iovcnt)
+			break;
+		m->used = MAX(m->used, rq->offset);
+		transfer(m->bytes + rq->offset - rq->len, rq);
 		break;
 	case BLOCK_FLUSH:
 		break;

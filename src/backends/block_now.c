@@ -41,6 +41,18 @@ int block_grow_now(struct block_backend *bb, uint64_t size)
 	return bb->ops->perform(bb, &rq);
 }
 
+int block_append_now(struct block_backend *bb, uint64_t size, const void *buf,
+		     size_t len)
+{
+	const struct iovec iov = { (void *)buf, len };
+	struct block_request rq = {
+		.op = BLOCK_GROW, .offset = size, .len = len,
+		.iov = &iov, .iovcnt = 1,
+	};
+
+	return bb->ops->perform(bb, &rq);
+}
+
 int block_cut_now(struct block_backend *bb, uint64_t size)
 {
 	return block_grow_now(bb, size);

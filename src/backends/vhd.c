@@ -252,6 +252,7 @@ static const struct block_backend_ops vhd_ops = {
 	.name = "vhd",
 	.submit = vhd_submit,
 	.next_data = vhd_next_data,
+	.extend = vhd_extend,
 	.leave = vhd_leave,
 	.close = vhd_close,
 };

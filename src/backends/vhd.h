@@ -57,6 +57,10 @@ bool vhd_read_facts(struct block_backend *file, const char *path,
 int vhd_resize(struct block_backend *file, const struct vhd_facts *facts,
 	       uint64_t size);
 
+/* The same with a fixed one, which ends where its footer is. */
+int vhd_fixed_grow(struct block_backend *file, const struct vhd_facts *facts,
+		   uint64_t size);
+
 /*
  * Let the differencing disk in @file, at @path, name @parent, which has to be
  * the one that it was made from.  Whenever the host crashes, it names the one or

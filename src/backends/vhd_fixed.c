@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
+#include "backends/vhd.h"
 #include "backends/vhd_fixed.h"
 #include "core/util.h"
 
@@ -19,6 +22,23 @@ static uint64_t fixed_next_data(struct block_backend *bb, uint64_t at)
 	return MIN(block_next_data(f->file, at), bb->size);
 }
 
+static int fixed_extend(struct block_backend *bb, uint64_t size)
+{
+	struct vhd_fixed *f = container_of(bb, struct vhd_fixed, bb);
+	struct vhd_facts facts;
+	g_autoptr(GError) error = NULL;
+	int ret;
+
+	if (!f->file->growable)
+		return -EOPNOTSUPP;
+	if (!vhd_read_facts(f->file, "", &facts, &error))
+		return -EIO;
+	ret = vhd_fixed_grow(f->file, &facts, size);
+	if (!ret)
+		bb->size = size;
+	return ret;
+}
+
 static void fixed_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhd_fixed, bb)->file, l);
@@ -36,6 +56,7 @@ static const struct block_backend_ops fixed_ops = {
 	.name = "vhd-fixed",
 	.submit = fixed_submit,
 	.next_data = fixed_next_data,
+	.extend = fixed_extend,
 	.leave = fixed_leave,
 	.close = fixed_close,
 };

@@ -151,6 +151,8 @@ bool vhd_table_read(struct vhd *v, const struct vhd_header *h,
 		    const char *path, GError **error);
 
 /* vhd_resize.c */
+/* See block_backend_ops. */
+int vhd_extend(struct block_backend *bb, uint64_t size);
 /*
  * Make @f the footer, with all that it points to.  It is one sector, old or new;
  * that at the end is believed first, and if there is none, the copy.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A larger dynamic VHD.  What it needs is put at the end of the file, and what
+ * A larger VHD.  What it needs is put at the end of the file, and what
  * is used stays as it is: who reads an old footer has the old disk.
  */
 #include <endian.h>
@@ -63,4 +63,104 @@ int vhd_resize(struct block_backend *file, const struct vhd_facts *facts,
 		result = add_table(file, facts, entries, &f);
 	vhd_footer_resize(&f, size);
 	return result ? result : vhd_enter_footer(file, &f);
+}
+
+/*
+ * While it is open.
+ */
+static uint64_t *larger_bitmap(uint64_t *old, uint32_t had, uint32_t blocks)
+{
+	uint64_t *map = block_bitmap_new(blocks);
+
+	for (uint32_t i = 0; i < had; i++)
+		if (block_bitmap_test(old, i))
+			block_bitmap_set(map, i, i + 1);
+	g_free(old);
+	return map;
+}
+
+static void have_blocks(struct vhd *v, uint32_t blocks)
+{
+	uint64_t bytes = vhd_table_size(blocks);
+
+	if (blocks == v->blocks)
+		return;
+	v->bat = g_realloc(v->bat, bytes);
+	for (uint32_t i = v->blocks; i < bytes / sizeof(*v->bat); i++)
+		v->bat[i] = VHD_UNUSED;
+	v->fresh = larger_bitmap(v->fresh, v->blocks, blocks);
+	v->full = larger_bitmap(v->full, v->blocks, blocks);
+	v->blocks = blocks;
+}
+
+/* What stood in front of the old end is given up: a table may be behind it. */
+static void use_new_end(struct vhd *v)
+{
+	v->end = v->room = MAX(v->file->size - VHD_SECTOR, v->room);
+}
+
+/*
+ * A part of it may have failed.  The file says which disk it has now, of which
+ * the blocks are the same.
+ */
+static int adopt(struct vhd *v, uint64_t had)
+{
+	struct vhd_facts facts;
+
+	if (v->file->size != had)
+		use_new_end(v);
+	if (!vhd_read_facts(v->file, "", &facts, NULL))
+		return -EIO;
+	v->footer = facts.footer;
+	v->table = be64toh(facts.header.table_offset);
+	have_blocks(v, (uint32_t)((facts.size + v->block_size - 1) /
+				  v->block_size));
+	v->bb.size = facts.size;
+	return 0;
+}
+
+int vhd_extend(struct block_backend *bb, uint64_t size)
+{
+	struct vhd *v = container_of(bb, struct vhd, bb);
+	struct vhd_facts facts;
+	uint64_t had = v->file->size;
+	int result, adopted;
+
+	if (v->parent || bb->read_only)
+		return -EOPNOTSUPP;
+	if (!vhd_read_facts(v->file, "", &facts, NULL))
+		return -EIO;
+	result = vhd_resize(v->file, &facts, size);
+	adopted = adopt(v, had);
+	return result ? result : adopted;
+}
+
+/*
+ * The file ends with a footer always, and what the old one leaves behind is
+ * gone before the disk has it.
+ */
+int vhd_fixed_grow(struct block_backend *file, const struct vhd_facts *facts,
+		   uint64_t size)
+{
+	struct vhd_footer f = facts->footer;
+	uint64_t dirty_end = MIN(size, file->size);
+	int result = 0;
+
+	if (size < facts->size || size % VHD_SECTOR)
+		return -EINVAL;
+	if (size + VHD_SECTOR > file->size)
+		result = block_append_now(file, size + VHD_SECTOR, &f,
+					  sizeof(f));
+	if (!result)
+		result = block_flush_now(file);
+	if (!result && dirty_end > facts->size)
+		result = block_zero_now(file, facts->size,
+					dirty_end - facts->size);
+	if (!result)
+		result = block_flush_now(file);
+	vhd_footer_resize(&f, size);
+	if (!result)
+		result = block_write_now(file, file->size - VHD_SECTOR, &f,
+					 sizeof(f));
+	return result ? result : block_flush_now(file);
 }

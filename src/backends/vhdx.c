@@ -69,6 +69,7 @@ static const struct block_backend_ops vhdx_ops = {
 	.name = "vhdx",
 	.submit = vhdx_submit,
 	.next_data = vhdx_next_data,
+	.extend = vhdx_extend,
 	.leave = vhdx_leave,
 	.close = vhdx_close,
 };

@@ -51,6 +51,19 @@ static void evict(struct vhdx_cache *c)
 	}
 }
 
+void vhdx_cache_drop_clean(struct vhdx_cache *c)
+{
+	GList *next;
+
+	for (GList *l = c->age.head; l; l = next) {
+		struct vhdx_page *p = l->data;
+
+		next = l->next;
+		if (!p->dirty && !p->logged && !p->loading && !p->error)
+			page_drop(c, p);
+	}
+}
+
 static void page_loaded(struct block_request *rq)
 {
 	struct vhdx_page *p = container_of(rq, struct vhdx_page, rq);

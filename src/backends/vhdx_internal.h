@@ -159,7 +159,7 @@ struct vhdx {
 	 */
 	unsigned in_flight[2];
 	unsigned phase;
-	bool closing;			/* no loop any more */
+	bool closing;			/* no loop any more, or for now */
 	bool submitting;
 	struct loop_note note;		/* what has to go on on a later turn */
 	GQueue waiting;			/* struct vhdx_io */
@@ -237,6 +237,8 @@ bool vhdx_not_closed(const char *path, GError **error);
 /* vhdx_cache.c */
 void vhdx_cache_init(struct vhdx_cache *c);
 void vhdx_cache_finish(struct vhdx_cache *c);
+/* Forget all that is in the file as well; nobody waits for a page. */
+void vhdx_cache_drop_clean(struct vhdx_cache *c);
 /* Forget loads that failed: everyone who waited has been told. */
 void vhdx_cache_forget_failures(struct vhdx_cache *c);
 /* The page that byte @offset of the file is in: 0, -errno, or VHDX_WAIT. */
@@ -305,6 +307,9 @@ int vhdx_space_give_back(struct vhdx *v);
 uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at);
 /* Whether each block has a place of its own: else an error about @path. */
 bool vhdx_may_write(struct vhdx *v, const char *path, GError **error);
+
+/* vhdx_resize.c: see block_backend_ops. */
+int vhdx_extend(struct block_backend *bb, uint64_t size);
 
 /* vhdx_commit.c */
 void vhdx_log_init(struct vhdx *v);

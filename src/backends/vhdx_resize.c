@@ -139,6 +139,44 @@ static int find_end(struct vhdx *v, const struct vhdx_layout *to)
 	return ret;
 }
 
+/* What is needed first, where nothing says yet that it is there. */
+static int prepare(struct resize *r)
+{
+	struct vhdx *v = r->v;
+	uint64_t end = v->space.end;
+	int ret = 0;
+
+	if (r->to.size > v->layout.size)
+		ret = clean_last_block(v);
+	if (!ret && r->to.blocks > v->layout.blocks) {
+		ret = make_room(r);
+		if (!ret)
+			ret = write_table(r);
+	}
+	if (ret)
+		v->space.end = end;
+	return ret;
+}
+
+/* From here on it is so: what is not stable now is with the next commit. */
+static int perform(struct resize *r)
+{
+	struct vhdx *v = r->v;
+	const struct vhdx_layout from = v->layout;
+	int ret = enter(r);
+
+	if (ret)
+		return ret;
+	v->layout = r->to;
+	v->bb.size = r->to.size;
+	ret = vhdx_commit_all(v);
+	if (!ret && r->moves)
+		ret = block_zero_now(v->file, from.bat.offset, from.bat.length);
+	if (!ret && r->to.size < from.size)
+		ret = find_end(v, &r->to);
+	return ret;
+}
+
 int vhdx_resize(struct block_backend *bb, uint64_t size)
 {
 	struct vhdx *v = container_of(bb, struct vhdx, bb);
@@ -151,20 +189,46 @@ int vhdx_resize(struct block_backend *bb, uint64_t size)
 	     size > v->layout.size))
 		return -EINVAL;
 	ret = vhdx_begin_now(v, true);
-	if (!ret && r.to.size > v->layout.size)
-		ret = clean_last_block(v);
-	if (!ret && r.to.blocks > v->layout.blocks)
-		ret = make_room(&r);
-	if (!ret && r.to.blocks > v->layout.blocks)
-		ret = write_table(&r);
 	if (!ret)
-		ret = enter(&r);
-	if (!ret)
-		ret = vhdx_commit_all(v);
-	if (!ret && r.moves)
-		ret = block_zero_now(v->file, v->layout.bat.offset,
-				     v->layout.bat.length);
-	if (!ret && r.to.size < v->layout.size)
-		ret = find_end(v, &r.to);
+		ret = prepare(&r);
+	return ret ? ret : perform(&r);
+}
+
+/*
+ * Have all in its place, and begin a new log with the next write.  Headers that
+ * say, or were to say, that there is none end it in any case: no entry of it
+ * would count any more.
+ */
+static int end_log(struct vhdx *v)
+{
+	static const struct guid none;
+	int ret = vhdx_commit_all(v);
+
+	if (!memcmp(&v->header.log_guid, &none, sizeof(none)))
+		v->log.begun = false;
+	return ret;
+}
+
+/*
+ * While it is open.  Pages that are in memory are of the table as it was, but
+ * for those that are not in the file yet.
+ */
+int vhdx_extend(struct block_backend *bb, uint64_t size)
+{
+	struct vhdx *v = container_of(bb, struct vhdx, bb);
+	int ret;
+
+	if (!v->file->growable || bb->read_only)
+		return -EOPNOTSUPP;
+	if (size < bb->size)
+		return -EINVAL;
+	/* The table is copied by what is in the file. */
+	ret = end_log(v);
+	if (!ret) {
+		ret = vhdx_resize(bb, size);
+		end_log(v);
+	}
+	vhdx_cache_drop_clean(&v->cache);
+	v->closing = false;
 	return ret;
 }

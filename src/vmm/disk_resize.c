@@ -86,29 +86,21 @@ static bool resize_raw(struct resize *r, GError **error)
 	       cut(r, r->size, error);
 }
 
-/* The new footer first: the file ends with one always. */
+/* The file ends with a footer always. */
 static bool resize_fixed(struct resize *r, GError **error)
 {
 	struct vhd_footer f = r->facts.footer;
 	uint64_t old = r->facts.size;
-	int result = 0;
 
+	if (r->size >= old)
+		return io_ok(r, vhd_fixed_grow(r->file, &r->facts, r->size),
+			     error);
 	vhd_footer_resize(&f, r->size);
-	if (r->size < old)
-		return may_shrink(r, is_unused(r, r->size, old), error) &&
-		       io_ok(r, block_write_now(r->file, r->size, &f,
-						sizeof(f)), error) &&
-		       io_ok(r, block_flush_now(r->file), error) &&
-		       cut(r, r->size + VHD_SECTOR, error);
-	if (r->size + VHD_SECTOR > r->file->size)
-		result = block_grow_now(r->file, r->size + VHD_SECTOR);
-	if (!result)
-		result = block_write_now(r->file, r->size, &f, sizeof(f));
-	if (!result)
-		result = block_flush_now(r->file);
-	if (!result)
-		result = block_zero_now(r->file, old, VHD_SECTOR);
-	return io_ok(r, result, error);
+	return may_shrink(r, is_unused(r, r->size, old), error) &&
+	       io_ok(r, block_write_now(r->file, r->size, &f, sizeof(f)),
+		     error) &&
+	       io_ok(r, block_flush_now(r->file), error) &&
+	       cut(r, r->size + VHD_SECTOR, error);
 }
 
 static bool resize_dynamic(struct resize *r, GError **error)

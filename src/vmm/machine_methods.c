@@ -111,6 +111,27 @@ static void resize_disk(void *host, struct control_call *call)
 	storage_resize(machine_storage(host), controller, lun, &reply);
 }
 
+static void grow_disk(void *host, struct control_call *call)
+{
+	const struct storage_reply reply = { disk_resized, call };
+	unsigned controller, lun;
+	g_autofree char *what = NULL;
+	GError *error = NULL;
+	const char *text;
+	uint64_t size;
+
+	g_variant_get(control_args(call), "(uu&s)", &controller, &lun, &text);
+	if (options_parse_size(text, &size)) {
+		storage_grow(machine_storage(host), controller, lun, size,
+			     &reply);
+		return;
+	}
+	what = g_strdup_printf("%s is no size", text);
+	user_error_set(&error, EX_USAGE, "usage", what,
+		       "a size is a number and one of K, M, G, T", "64G");
+	control_fail(call, error);
+}
+
 /* File names are bytes; what is no UTF-8 comes as U+FFFD. */
 static void list_disk(unsigned controller, unsigned lun, const char *file,
 		      void *list)
@@ -210,6 +231,7 @@ const struct control_method machine_methods[] = {
 	{ "AddNic", "net:s", "nic:u", add_nic },
 	{ "EjectMedium", "controller:u lun:u force:b", "", eject_medium },
 	{ "GetState", "", "state:s", get_state },
+	{ "GrowDisk", "controller:u lun:u size:s", "size:t", grow_disk },
 	{ "InsertMedium", "controller:u lun:u file:path", "", insert_medium },
 	{ "ListDisks", "", "disks:a(uus)", list_disks },
 	{ "Pause", "", "", pause_machine },

@@ -62,6 +62,9 @@ void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 /* The disk becomes as large as its file or device has become. */
 void storage_resize(struct storage *s, unsigned controller, unsigned lun,
 		    const struct storage_reply *reply);
+/* It has @size bytes, and not less than before. */
+void storage_grow(struct storage *s, unsigned controller, unsigned lun,
+		  uint64_t size, const struct storage_reply *reply);
 /*
  * Put @file in a DVD drive that is empty, or take a disc out, with @force also
  * from a guest that has locked it.

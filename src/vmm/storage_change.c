@@ -195,24 +195,24 @@ void storage_remove(struct storage *s, unsigned controller, unsigned lun,
 /*
  * Resizing.
  */
-static void measure_failed(struct move *m, int number)
+static void size_failed(struct move *m, int number, const char *advice)
 {
 	switch (number) {
 	case EOPNOTSUPP:
 		move_fail(m, "resize", EX_USAGE, "disk.fixed-size",
-			  "only raw images and devices change while they are "
-			  "used",
-			  "kvmbus disk resize, when no machine has it");
+			  "it keeps its size while it is used", advice);
 		break;
 	case EINVAL:
 		move_fail(m, "resize", EX_DATAERR, "disk.size",
-			  "what it has become is no multiple of its sectors, "
-			  "or nothing",
-			  "truncate -s %512 FILE   (appends zeroes)");
+			  "there is no disk of that size",
+			  "whole sectors; a VHD has up to 2040 GiB, a VHDX "
+			  "64 TiB, and none more than a larger parent hides\n"
+			  "of a raw image: truncate -s %512 FILE   "
+			  "(appends zeroes)");
 		break;
 	default:
 		move_fail(m, "resize", EX_IOERR, "disk.io", g_strerror(number),
-			  "look at the host's log");
+			  "room on the host's disk; look at the host's log");
 	}
 }
 
@@ -223,7 +223,9 @@ static void measure_disk(struct loop_note *note)
 	int ret = scsi_disk_measure(disk, &m->result.size);
 
 	if (ret)
-		measure_failed(m, -ret);
+		size_failed(m, -ret,
+			    "GrowDisk, if the disk is a VHD or VHDX\n"
+			    "kvmbus disk resize, when no machine has it");
 	else
 		storvsp_announce(m->c->sv);
 	move_go(m, m->s->main_loop, move_end);
@@ -236,6 +238,91 @@ void storage_resize(struct storage *s, unsigned controller, unsigned lun,
 
 	if (move_find(m, "resize", controller, lun))
 		move_go(m, move_loop(m), measure_disk);
+	else
+		move_end(&m->note);
+}
+
+/*
+ * Growing: the guest's requests wait, so that the format can be changed below
+ * them.
+ */
+static void grown(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+	struct scsi_lun *disk = storvsp_lun(m->c->sv, m->result.lun);
+
+	scsi_disk_extended(disk, m->before);
+	storvsp_release(m->c->sv, m->result.lun);
+	if (m->result.size != m->before)
+		storvsp_announce(m->c->sv);
+	move_go(m, m->s->main_loop, move_end);
+}
+
+static void grow_failed(struct move *m)
+{
+	if (m->size < m->before)
+		move_fail(m, "resize", EX_USAGE, "disk.shrink",
+			  "it would become smaller, and the guest would lose "
+			  "what is there",
+			  "kvmbus disk resize --shrink, when no machine has "
+			  "it");
+	else
+		size_failed(m, -m->failed,
+			    "a raw image, VHD or VHDX grows if its file can: "
+			    "not of a server, shared,\nephemeral, read-only, or "
+			    "a VHD with a parent\n"
+			    "kvmbus disk resize, when no machine has it");
+}
+
+static void extend_disk(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+	struct scsi_lun *disk = m->grows;
+
+	m->before = scsi_disk_size(disk);
+	if (m->hold.failed)
+		m->failed = -EIO;
+	else if (m->size > m->before)
+		m->failed = scsi_disk_extend(disk, m->size);
+	m->result.size = scsi_disk_size(disk);
+	if (m->failed || m->size < m->before)
+		grow_failed(m);
+	move_go(m, move_loop(m), grown);
+}
+
+static void disk_at_rest(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	move_go(m, iothread_loop(m->s->files), extend_disk);
+}
+
+/* Not from inside, as when it is removed. */
+static void held(struct storvsp_hold *h)
+{
+	struct move *m = container_of(h, struct move, hold);
+
+	move_go(m, move_loop(m), disk_at_rest);
+}
+
+static void hold_disk(struct loop_note *note)
+{
+	struct move *m = move_of(note);
+
+	m->hold.done = held;
+	m->grows = storvsp_lun(m->c->sv, m->result.lun);
+	if (storvsp_hold(m->c->sv, m->result.lun, &m->hold))
+		g_assert_not_reached();
+}
+
+void storage_grow(struct storage *s, unsigned controller, unsigned lun,
+		  uint64_t size, const struct storage_reply *reply)
+{
+	struct move *m = move_new(s, reply);
+
+	m->size = size;
+	if (move_find(m, "resize", controller, lun) && move_files(m))
+		move_go(m, move_loop(m), hold_disk);
 	else
 		move_end(&m->note);
 }

@@ -6,6 +6,8 @@
  *	add	main: a place -> files: open -> controller: attach -> main
  *	remove	main -> controller: detach ... at rest -> files: close -> main
  *	resize	main -> controller: measure -> main
+ *	grow	main -> controller: hold ... at rest -> files: extend
+ *		-> controller: release -> main
  *	insert	main -> files: open -> controller: insert -> main
  *	eject	main -> controller: eject -> main
  *	list	(main -> controller: which drives are empty -> main) ...
@@ -31,6 +33,10 @@ struct move {
 	struct block_backend *medium;	/* likewise, until it is in the drive */
 	bool force;			/* of a disc that goes */
 	uint64_t empty;			/* drives of a list, a bit for a LUN */
+	struct scsi_lun *grows;		/* a disk that is held; its bytes ... */
+	uint64_t before, size;		/* ... now, and as it is to have */
+	int failed;			/* why it does not, -errno */
+	struct storvsp_hold hold;
 	struct storvsp_detach detach;
 	struct block_leave leave;
 	struct storage_result result;

@@ -246,6 +246,44 @@ def disks(kvmbus, b, run, check):
         return problem or check(again, 0, '')
 
 
+def grows(kvmbus, b, run, check):
+    """Images grow while they are used, and are whole then."""
+    made = [('grow.img', '1T', 1024), ('grow.vhd', '600G', 600),
+            ('grow.vhdx', '600G', 600), ('fixed.vhd', '3G', 3),
+            ('fixed.vhdx', '3G', 3)]
+    for name, _, _ in made:
+        run('disk', 'create', b / name, '8M',
+            *['--fixed'] * name.startswith('fixed'))
+    with machine(kvmbus, b) as (path, vm):
+        def ask(*words):
+            return run('call', path, *words)
+
+        problem = None
+        for lun, (name, size, gib) in enumerate(made):
+            problem = problem or \
+                said(ask('AddDisk', b / name), f'0\n{lun}') or \
+                check(ask('GrowDisk', 0, lun, '4M'), USAGE, 'disk.shrink') or \
+                said(ask('GrowDisk', 0, lun, '8M'), str(8 << 20)) or \
+                said(ask('GrowDisk', 0, lun, '20M'), str(20 << 20)) or \
+                said(ask('GrowDisk', 0, lun, size), str(gib << 30))
+        problem = problem or \
+            check(ask('GrowDisk', 0, 0, 'x'), USAGE, 'usage') or \
+            check(ask('GrowDisk', 0, 1, '3T'), DATAERR, 'disk.size') or \
+            check(ask('GrowDisk', 0, 9, '1G'), USAGE, 'disk.none') or \
+            said(ask('AddDisk', f'{b / "disk"},ephemeral=on'), '0\n5') or \
+            check(ask('GrowDisk', 0, 5, '1G'), USAGE, 'disk.fixed-size')
+        if problem or said(ask('PowerOff'), '') or vm.wait(10):
+            return problem or 'it does not end'
+    for name, _, gib in made:
+        done = run('disk', 'info', '--json', b / name)
+        if json.loads(done.stdout)['size'] != gib << 30:
+            return f'{name}: {done.stdout}'
+        if name != 'grow.img' and run('disk', 'check', b / name).returncode:
+            return f'{name} is damaged'
+        (b / name).unlink()
+    return None
+
+
 def children(pid):
     """Those that any of its threads has started."""
     tasks = f'/proc/{pid}/task'
@@ -323,4 +361,5 @@ def plugs(kvmbus, b, run, check):
 functions = [('control-states', states), ('control-questions', questions),
              ('control-places', places), ('control-nics', nics),
              ('control-discs', discs), ('control-paths', paths),
-             ('control-disks', disks), ('control-plugs', plugs)]
+             ('control-disks', disks), ('control-plugs', plugs),
+             ('control-grows', grows)]

@@ -711,6 +711,12 @@ HOTPLUG = '''
     until [ "$(cat /sys/block/${d#/dev/}/size)" = 262144 ]; do sleep 0.1; done
     dd if=/data of=$d bs=1M seek=120 oflag=direct || exit 3
     echo RESIZED
+    dd if=/data of=/dev/sda bs=256k oflag=direct || exit 7
+    until [ "$(cat /sys/block/sda/size)" = 131072 ]; do
+        dd if=/data of=/dev/sda bs=4k count=64 oflag=direct 2>/dev/null
+    done
+    dd if=/data of=/dev/sda bs=1M seek=56 oflag=direct || exit 8
+    echo GROWN
     while dd if=$d of=/dev/null bs=64k iflag=direct; do echo LOAD; done \
         2>/dev/null &
     gone 0:0:0:1
@@ -744,14 +750,17 @@ def hotplug(run):
     disk, late = new_disk('plug', 64 * MIB), SCRATCH / 'late.qcow2'
     subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', late, '16M'],
                    check=True)
-    m = run('--control', path, disks=[new_disk('data', 16 * MIB)], cpus=2,
-            script=HOTPLUG)
+    grows = SCRATCH / 'grows.vhdx'
+    subprocess.run([KVMBUS, 'disk', 'create', grows, '16M'], check=True)
+    m = run('--control', path, disks=[grows], cpus=2, script=HOTPLUG)
     m.wait_for('READY')
     expect(call(path, 'AddDisk', disk) == ['0', '1'], 'it is somewhere else')
     m.wait_for('WRITTEN')
     os.truncate(disk, 128 * MIB)
     expect(call(path, 'ResizeDisk', 0, 1) == [str(128 * MIB)], 'its size')
     m.wait_for('RESIZED')
+    expect(call(path, 'GrowDisk', 0, 0, '64M') == [str(64 * MIB)], 'as asked')
+    m.wait_for('GROWN')
     m.wait_for('LOAD')
     call(path, 'RemoveDisk', 0, 1)
     data = disk.read_bytes()
@@ -767,6 +776,12 @@ def hotplug(run):
                    check=True)
     expect((SCRATCH / 'late.img').read_bytes()[:8 * MIB] == data[:8 * MIB],
            'the late disk has something else')
+    subprocess.run([KVMBUS, 'disk', 'check', grows], check=True)
+    subprocess.run([KVMBUS, 'disk', 'convert', grows, SCRATCH / 'grows.img'],
+                   check=True)
+    grown = (SCRATCH / 'grows.img').read_bytes()
+    expect(grown[:8 * MIB] == grown[56 * MIB:] == data[:8 * MIB],
+           'what has grown has something else')
 
 
 def is_direct(pid, disk):

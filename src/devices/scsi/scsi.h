@@ -97,6 +97,16 @@ void scsi_lun_share(struct scsi_lun *lun, struct loop *loop,
  * another -errno: what it became cannot be used.
  */
 int scsi_disk_measure(struct scsi_lun *lun, uint64_t *size);
+/*
+ * Make a disk @size bytes, more than it has.  Blocks; on any thread, while the
+ * LUN is held.  As block_backend_ops; the guest hears of it by
+ * scsi_disk_extended().
+ */
+int scsi_disk_extend(struct scsi_lun *lun, uint64_t size);
+/* On the loop: it had @before bytes, and may have more now. */
+void scsi_disk_extended(struct scsi_lun *lun, uint64_t before);
+/* What a disk has, in bytes; 0: it is none. */
+uint64_t scsi_disk_size(const struct scsi_lun *lun);
 /* Other LUNs have come or gone: the guest hears of it by its next command. */
 void scsi_lun_set_changed(struct scsi_lun *lun);
 /* It has asked itself which there are. */

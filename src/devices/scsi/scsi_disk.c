@@ -190,3 +190,20 @@ int scsi_disk_measure(struct scsi_lun *lun, uint64_t *size)
 		lun->attention = SENSE_CAPACITY_CHANGED;
 	return ret;
 }
+
+int scsi_disk_extend(struct scsi_lun *lun, uint64_t size)
+{
+	return lun->type == &disk ? block_extend(lun_bb(lun), size) :
+				    -EOPNOTSUPP;
+}
+
+void scsi_disk_extended(struct scsi_lun *lun, uint64_t before)
+{
+	if (scsi_disk_size(lun) != before)
+		lun->attention = SENSE_CAPACITY_CHANGED;
+}
+
+uint64_t scsi_disk_size(const struct scsi_lun *lun)
+{
+	return lun->type == &disk ? lun_bb(lun)->size : 0;
+}

@@ -42,6 +42,9 @@ struct storvsp_slot {
 	struct scsi_lun *lun;		/* NULL: empty */
 	unsigned in_flight;
 	struct storvsp_detach *detach;	/* it is leaving */
+	struct storvsp_hold *hold;	/* its requests wait ... */
+	bool settling;			/* ... and those before have ended */
+	struct storvsp_request *held, **held_end;
 	bool unseen;			/* the guest has not seen it go */
 };
 
@@ -49,7 +52,7 @@ struct storvsp_request {
 	struct scsi_request scsi;
 	struct storvsp_channel *sc;
 	struct storvsp_slot *slot;	/* that it is a request of */
-	struct storvsp_request *next;	/* in the pool */
+	struct storvsp_request *next;	/* in the pool, or held */
 	uint64_t trans_id;
 	size_t packet_len;		/* as the guest sent it */
 	struct vstor_packet packet;
@@ -111,9 +114,35 @@ static void release(struct storvsp_slot *slot)
 	scsi_lun_settle(d->lun, &d->settle);
 }
 
+static void hold_settled(struct scsi_request *rq)
+{
+	struct storvsp_hold *h = container_of(rq, struct storvsp_hold, settle);
+
+	h->failed = rq->status != SCSI_GOOD;
+	h->done(h);
+}
+
+/* The last request before those that wait may have ended. */
+static void settle_held(struct storvsp_slot *slot)
+{
+	struct storvsp_hold *h = slot->hold;
+
+	if (!h || slot->in_flight || slot->settling)
+		return;
+	slot->settling = true;
+	h->settle = (struct scsi_request){ .done = hold_settled };
+	scsi_lun_settle(slot->lun, &h->settle);
+}
+
 static void submit(struct storvsp_slot *slot, struct storvsp_request *rq)
 {
 	rq->slot = slot;
+	if (slot->hold) {
+		rq->next = NULL;
+		*slot->held_end = rq;
+		slot->held_end = &rq->next;
+		return;
+	}
 	slot->in_flight++;
 	scsi_submit(slot->lun, &rq->scsi);
 }
@@ -267,6 +296,7 @@ static void scsi_done(struct scsi_request *scsi)
 	reply(rq, srb_status, scsi->transferred);
 	slot->in_flight--;
 	release(slot);
+	settle_held(slot);
 }
 
 /*
@@ -652,6 +682,22 @@ static int storvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 	return 0;
 }
 
+/* Requests of @sc that wait will never be done. */
+static void drop_held(struct storvsp_channel *sc, struct storvsp_slot *slot)
+{
+	struct storvsp_request *rq = slot->held, *next;
+
+	slot->held = NULL;
+	slot->held_end = &slot->held;
+	for (; rq; rq = next) {
+		next = rq->next;
+		if (rq->sc == sc)
+			request_free(rq);
+		else
+			submit(slot, rq);
+	}
+}
+
 static void storvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 {
 	struct storvsp_channel *sc = vmbus_channel_data(ch);
@@ -659,6 +705,9 @@ static void storvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 	sc->closing = true;
 	if (ch == sc->sv->primary)
 		sc->sv->primary = NULL;
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		if (sc->sv->slot[i].hold)
+			drop_held(sc, &sc->sv->slot[i]);
 	if (!sc->in_flight) {
 		channel_finish(sc);
 		return;
@@ -724,7 +773,7 @@ int storvsp_detach(struct storvsp *sv, unsigned number,
 
 	if (number >= STORVSP_LUN_MAX || !slot->lun)
 		return -ENODEV;
-	if (slot->detach)
+	if (slot->detach || slot->hold)
 		return -EBUSY;
 	slot->detach = d;
 	slot->unseen = is_ready(sv);
@@ -734,6 +783,35 @@ int storvsp_detach(struct storvsp *sv, unsigned number,
 	scsi_lun_hurry(slot->lun);
 	release(slot);
 	return 0;
+}
+
+int storvsp_hold(struct storvsp *sv, unsigned number, struct storvsp_hold *h)
+{
+	struct storvsp_slot *slot = &sv->slot[number];
+
+	if (number >= STORVSP_LUN_MAX || !lun_of(slot))
+		return -ENODEV;
+	if (slot->hold)
+		return -EBUSY;
+	slot->hold = h;
+	slot->settling = false;
+	slot->held = NULL;
+	slot->held_end = &slot->held;
+	settle_held(slot);
+	return 0;
+}
+
+void storvsp_release(struct storvsp *sv, unsigned number)
+{
+	struct storvsp_slot *slot = &sv->slot[number];
+	struct storvsp_request *rq = slot->held, *next;
+
+	slot->hold = NULL;
+	slot->held = NULL;
+	for (; rq; rq = next) {
+		next = rq->next;
+		submit(slot, rq);
+	}
 }
 
 struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number)

@@ -51,6 +51,22 @@ struct storvsp_detach {
 int storvsp_detach(struct storvsp *sv, unsigned number,
 		   struct storvsp_detach *d);
 
+struct storvsp_hold {
+	/* No request is under way, and none comes: all is stable. */
+	void (*done)(struct storvsp_hold *h);
+	bool failed;			/* in done(): to make it stable */
+	struct scsi_request settle;	/* belongs to @sv */
+};
+
+/*
+ * On its loop: requests that come wait, those under way end in their own time,
+ * then h->done() is called on the loop, possibly from inside.  The LUN can be
+ * changed on any thread then, up to storvsp_release() on the loop; it is not
+ * detached meanwhile.  0, -ENODEV or -EBUSY.
+ */
+int storvsp_hold(struct storvsp *sv, unsigned number, struct storvsp_hold *h);
+void storvsp_release(struct storvsp *sv, unsigned number);
+
 /* On its loop, borrowed up to storvsp_detach(); NULL if there is none. */
 struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number);
 /* On its loop: let the guest look at all LUNs, now that one is different. */

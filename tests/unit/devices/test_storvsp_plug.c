@@ -296,6 +296,123 @@ static int measure(uint64_t *size)
 	return scsi_disk_measure(storvsp_lun(t.sv, 1), size);
 }
 
+/*
+ * Held.
+ */
+struct held {
+	struct storvsp_hold h;
+	unsigned done;
+};
+
+static void hold_done(struct storvsp_hold *h)
+{
+	container_of(h, struct held, h)->done++;
+}
+
+static int hold(unsigned number, struct held *h)
+{
+	*h = (struct held){ .h.done = hold_done };
+	return storvsp_hold(t.sv, number, &h->h);
+}
+
+static unsigned answers(void)
+{
+	struct fake_answer *a;
+	unsigned n = 0;
+
+	settle();
+	while ((a = fake_answer(t.ch))) {
+		n += a->trans_id != 0;
+		g_free(a);
+	}
+	return n;
+}
+
+static void send_read(void)
+{
+	const struct vstor_packet p = srb(READ10("\x08"), READ_TYPE, 4096);
+
+	set_range(4096, 0, 1);
+	send_srb(t.ch, 5, &p);
+	fake_kick(t.ch);
+	settle();
+}
+
+static void a_lun_is_held_when_its_requests_have_ended(void **state)
+{
+	struct held h, other;
+	struct detached d;
+
+	block_error_hold(t.error, true);
+	send_read();
+	assert_int_equal(hold(1, &h), 0);
+	assert_int_equal(hold(1, &other), -EBUSY);
+	assert_int_equal(detach(1, &d), -EBUSY);
+	send_read();
+	assert_int_equal(h.done, 0);
+	block_error_hold(t.error, false);
+	assert_int_equal(answers(), 1);
+	assert_int_equal(h.done, 1);
+	assert_false(h.h.failed);
+	/* What came since then waits, and all that comes. */
+	send_read();
+	assert_int_equal(answers(), 0);
+	assert_int_equal(block_mem_count(t.mem, BLOCK_READ), 1);
+	storvsp_release(t.sv, 1);
+	assert_int_equal(answers(), 2);
+	assert_int_equal(block_mem_count(t.mem, BLOCK_READ), 3);
+	expect_there(1);
+	assert_int_equal(hold(2, &h), -ENODEV);
+	assert_int_equal(hold(STORVSP_LUN_MAX, &h), -ENODEV);
+}
+
+static void who_holds_hears_what_could_not_be_made_stable(void **state)
+{
+	const struct block_error_rule rule = {
+		.ops = 1u << BLOCK_FLUSH, .error = -EIO,
+	};
+	struct held h;
+
+	block_error_set(t.error, &rule);
+	assert_int_equal(hold(1, &h), 0);
+	settle();
+	assert_int_equal(h.done, 1);
+	assert_true(h.h.failed);
+	block_error_set(t.error, NULL);
+	storvsp_release(t.sv, 1);
+	expect_there(1);
+}
+
+static void a_channel_closes_while_its_requests_are_held(void **state)
+{
+	struct held h;
+
+	assert_int_equal(hold(1, &h), 0);
+	settle();
+	send_read();
+	close_channel(t.ch);
+	t.ch = fake_open(storvsp_device(t.sv), 0);
+	storvsp_release(t.sv, 1);
+	settle();
+	assert_int_equal(block_mem_count(t.mem, BLOCK_READ), 0);
+	initialize();
+	header_len = 0;
+	expect_there(1);
+}
+
+static void a_disk_that_has_grown_is_told_by_the_next_command(void **state)
+{
+	struct scsi_lun *lun = storvsp_lun(t.sv, 1);
+
+	assert_int_equal(scsi_disk_extend(lun, 2 * DISK_SIZE), -EOPNOTSUPP);
+	assert_int_equal(scsi_disk_size(lun), DISK_SIZE);
+	scsi_disk_extended(lun, DISK_SIZE);
+	expect_there(1);
+	scsi_disk_extended(lun, DISK_SIZE / 2);
+	expect_attention(1, 0x2a, 0x09);
+	expect_there(1);
+}
+
 static void another_size_is_told_by_the_next_command(void **state)
 {
 	static struct block_backend_ops ops;
@@ -335,6 +452,10 @@ int main(void)
 		READY(what_does_not_fit_is_told_later_and_once),
 		FRESH(who_still_sets_up_is_not_told),
 		FRESH(old_versions_have_short_packets),
+		READY(a_lun_is_held_when_its_requests_have_ended),
+		READY(who_holds_hears_what_could_not_be_made_stable),
+		READY(a_channel_closes_while_its_requests_are_held),
+		READY(a_disk_that_has_grown_is_told_by_the_next_command),
 		READY(another_size_is_told_by_the_next_command),
 	};
 
