@@ -154,6 +154,57 @@ static void large_discs_are_read_beyond_4_gib(void **state)
 	assert_int_equal(be(buf + 12, 4), 0xffffff);
 }
 
+/* Both layers of a DVD, of which one is all that is told. */
+static void a_disc_of_8_5_gib_is_whole(void **state)
+{
+	const struct block_error_rule rule = { .ops = ~0u, .error = -EIO };
+	const uint64_t size = UINT64_C(17) << 29;
+	const uint32_t blocks = (uint32_t)(size / BLOCK), last_lba = blocks - 1;
+	const uint8_t reads[][16] = {
+		{ 0x28, 0, 0, 0x43, 0xff, 0xff, 0, 0, 1 },
+		{ 0xa8, 0, 0, 0x43, 0xff, 0xff, 0, 0, 0, 1 },
+		{ 0x88, 0, 0, 0, 0, 0, 0, 0x43, 0xff, 0xff, 0, 0, 0, 1 },
+	};
+
+	assert_int_equal(last_lba, 0x43ffff);
+	rig.error->size = size;
+	block_error_set(rig.error, &rule);
+	spy();
+	for (unsigned i = 0; i < G_N_ELEMENTS(reads); i++) {
+		uint8_t beyond[16];
+
+		expect_sense(command(reads[i], 16, IN(buf, BLOCK)),
+			     MEDIUM_READ_ERROR);
+		assert_int_equal(last.offset, size - BLOCK);
+		assert_int_equal(last.len, BLOCK);
+		memcpy(beyond, reads[i], sizeof(beyond));
+		beyond[i == 0 ? 8 : i == 1 ? 9 : 13] = 2;
+		expect_sense(command(beyond, 16, IN(buf, 2 * BLOCK)),
+			     LBA_OUT_OF_RANGE);
+	}
+	expect_good(command(CDB(0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), IN(buf, 8)),
+		    8);
+	assert_int_equal(be(buf, 4), last_lba);
+	assert_int_equal(be(buf + 4, 4), BLOCK);
+	/* READ TOC: where the lead-out begins, as a block and as a time. */
+	expect_good(command(CDB(0x43, 0, 0, 0, 0, 0, 0xaa, 0, 12, 0),
+			    IN(buf, 12)), 12);
+	assert_int_equal(be(buf + 8, 4), blocks);
+	expect_good(command(CDB(0x43, 2, 0, 0, 0, 0, 0xaa, 0, 12, 0),
+			    IN(buf, 12)), 12);
+	assert_memory_equal(buf + 8, "\0\xff\x3b\x4a", 4);
+	expect_good(command(CDB(0x52, 1, 0, 0, 0, 1, 0, 0, 36, 0),
+			    IN(buf, 36)), 36);
+	assert_int_equal(be(buf + 24, 4), blocks);
+	expect_good(command(CDB(0x46, 0, 0, 0, 0, 0, 0, 0, 8, 0),
+			    IN(buf, 8)), 8);
+	assert_int_equal(be(buf + 6, 2), 0x10);
+	expect_good(command(CDB(0xad, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0),
+			    IN(buf, 20)), 20);
+	assert_int_equal(be(buf + 8, 4), 0x30000);
+	assert_int_equal(be(buf + 12, 4), 0x30000 + last_lba);
+}
+
 static void what_cannot_be_a_disc_is_known_before(void **state)
 {
 	rig.error->size = BLOCK;
@@ -557,6 +608,7 @@ int main(void)
 		TEST(linux_probes_a_drive),
 		TEST(blocks_have_2048_bytes_and_all_are_there),
 		TEST(large_discs_are_read_beyond_4_gib),
+		TEST(a_disc_of_8_5_gib_is_whole),
 		TEST(what_cannot_be_a_disc_is_known_before),
 		TEST_EMPTY(an_empty_drive_says_so_to_all_that_need_a_disc),
 		TEST_EMPTY(a_disc_that_is_put_in_is_noticed),
