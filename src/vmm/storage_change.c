@@ -93,12 +93,17 @@ static bool choose_place(struct move *m)
 
 static void no_place(struct move *m)
 {
+	const struct disk_options *d = m->options;
+	bool any = d->controller == DISK_AUTO && d->lun == DISK_AUTO;
 	g_autofree char *what = g_strdup_printf("cannot add disk %s",
 						m->options->file);
 
 	user_error_set(&m->result.error, EX_USAGE, "disk.place", what,
-		       "another disk is where it is to be",
-		       "leave controller= and lun= out, or remove that one");
+		       any ? "all LUNs are taken: 64 on each of 4 controllers" :
+			     "another disk is where it is to be",
+		       any ? "RemoveDisk, for one that is not needed" :
+			     "leave controller= and lun= out, or remove that "
+			     "one");
 }
 
 static void no_bus(struct move *m)

@@ -358,8 +358,29 @@ def plugs(kvmbus, b, run, check):
         return None if ended and vm.wait(10) == 0 else 'it goes on'
 
 
+def many(kvmbus, b, run, check):
+    """All places are used, and one that is free is found."""
+    files = [b.write(f'many{i}', bytes(512)) for i in range(256)]
+    words = [word for file in files for word in ('--disk', file)]
+    more = b.write('more', bytes(512))
+    with machine(kvmbus, b, *words) as (path, vm):
+        def ask(*words):
+            return run('call', path, *words)
+
+        listed = json.loads(ask('ListDisks', '--json').stdout)['disks']
+        if listed != [[i // 64, i % 64, str(file)]
+                      for i, file in enumerate(files)]:
+            return f'listed as {listed}'
+        return check(ask('AddDisk', more), USAGE, 'disk.place', '64 on') or \
+            said(ask('RemoveDisk', 2, 63), '') or \
+            said(ask('AddDisk', more), '2\n63') or \
+            check(ask('AddDisk', b / 'disk'), USAGE, 'disk.place') or \
+            said(ask('PowerOff'), '') or \
+            (f'it ended with {vm.returncode}' if vm.wait(10) else None)
+
+
 functions = [('control-states', states), ('control-questions', questions),
              ('control-places', places), ('control-nics', nics),
              ('control-discs', discs), ('control-paths', paths),
              ('control-disks', disks), ('control-plugs', plugs),
-             ('control-grows', grows)]
+             ('control-grows', grows), ('control-many', many)]
