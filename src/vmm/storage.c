@@ -88,7 +88,7 @@ struct block_backend *storage_open_medium(struct loop *loop, const char *path,
 		"maker's\nor let it be a disk: --disk %s,format=raw", path);
 	struct block_backend *bb;
 
-	/* A connection cannot end while the loop turns; a disc can leave. */
+	/* A disc leaves when the guest wishes, at once: no connection does. */
 	if (nbd_is_uri(path)) {
 		user_error_set(error, EX_USAGE, "cdrom.nbd", what,
 			       "discs are files or devices of the host",

@@ -21,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define CHANGES_MAX	64
 
 enum { FIXED = 1, KEEP_SUMS = 2, READ_ONLY = 4 };
+#define GROW	255	/* as a step */
+
 enum place { FOOTER, COPY, HEADER, TABLE, PLACES };
 
 struct change {
@@ -141,8 +143,12 @@ static void use(struct loop *loop, struct block_backend *mem, struct reader *r,
 		abort();
 	if (!bb)
 		return;
-	while (READ(r, &s))
-		request(loop, bb, &s);
+	while (READ(r, &s)) {
+		if (s.op == GROW)
+			block_extend(bb, bb->size + (s.sector * 129u + 1) * 512);
+		else
+			request(loop, bb, &s);
+	}
 	block_close(bb);
 }
 

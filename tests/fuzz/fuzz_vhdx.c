@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Beside a count of changes, and what is done to the disk. */
 enum flags { DIRTY = 1, MEND = 16, CHILD = 128 };
 
+#define GROW	255	/* as a step, while nothing is under way */
+
 enum kind { CHANGE, READ_SOME, WRITE_SOME, ZERO, FLUSH, TURN, KINDS };
 
 struct step {
@@ -138,6 +140,12 @@ static void use(struct block_backend *bb, struct reader *in)
 
 	memset(rq, 0, sizeof(rq));
 	while (READ(in, &s)) {
+		if (s.kind == GROW) {
+			settle();
+			block_extend(bb, bb->size +
+				     (s.offset % 64 ? s.offset % 64 : 200u << 10) * MIB);
+			continue;
+		}
 		s.kind %= KINDS;
 		if (s.kind == TURN || s.kind == CHANGE ||
 		    (bb->read_only && (s.kind == WRITE_SOME ||
