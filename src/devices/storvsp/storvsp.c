@@ -2,11 +2,6 @@
 /*
  *	ready -> decode -> scsi_submit ... scsi_done -> encode -> vmbus_complete
  *
- * The primary channel is set up in strict order:
- *
- *	BEGIN_INITIALIZATION -> QUERY_PROTOCOL_VERSION -> QUERY_PROPERTIES
- *		-> END_INITIALIZATION -> ready [-> CREATE_SUB_CHANNELS]
- *
  * Requests come from a pool of their channel, made when it opens.  When it is
  * empty, packets stay in the ring.
  *
@@ -15,6 +10,9 @@
  *	empty --attach--> there --detach--> leaving --last request--> settling
  *	  ^                                                              |
  *	  +---------------------------- flushed -------------------------+
+ *
+ * One that is there can be held: its requests wait, and when those before have
+ * ended and all is stable, who holds it may change what is below.
  *
  * To the guest only one that is there exists.  After a change it is asked to
  * enumerate the bus.  A slot that has lost its LUN is not used again before
@@ -26,60 +24,7 @@
 
 #include "core/trace.h"
 #include "core/util.h"
-#include "devices/storvsp/storvsp.h"
-#include "devices/storvsp/storvsp_proto.h"
-
-#define QUEUE_DEPTH	256	/* requests under way in one channel */
-#define IOV_MAX_COUNT	(STORVSP_TRANSFER_MAX / 4096 + 2)
-
-enum init_state {
-	INIT_BEGIN, INIT_VERSION, INIT_PROPERTIES, INIT_END, INIT_READY,
-};
-
-struct storvsp_channel;
-
-struct storvsp_slot {
-	struct scsi_lun *lun;		/* NULL: empty */
-	unsigned in_flight;
-	struct storvsp_detach *detach;	/* it is leaving */
-	struct storvsp_hold *hold;	/* its requests wait ... */
-	bool settling;			/* ... and those before have ended */
-	struct storvsp_request *held, **held_end;
-	bool unseen;			/* the guest has not seen it go */
-};
-
-struct storvsp_request {
-	struct scsi_request scsi;
-	struct storvsp_channel *sc;
-	struct storvsp_slot *slot;	/* that it is a request of */
-	struct storvsp_request *next;	/* in the pool, or held */
-	uint64_t trans_id;
-	size_t packet_len;		/* as the guest sent it */
-	struct vstor_packet packet;
-	struct iovec *iov;		/* IOV_MAX_COUNT of them */
-};
-
-struct storvsp_channel {
-	struct storvsp *sv;
-	struct vmbus_channel *ch;
-	struct storvsp_request *free;
-	unsigned in_flight;
-	bool closing;
-	struct storvsp_request pool[QUEUE_DEPTH];
-	/* Apart, so that what is never used never takes memory. */
-	struct iovec iov[QUEUE_DEPTH][IOV_MAX_COUNT];
-};
-
-struct storvsp {
-	struct vmbus_device vmbus;
-	unsigned max_subchannels;
-	enum init_state state;
-	bool has_subchannels;
-	uint16_t version;
-	struct vmbus_channel *primary;	/* NULL: not open */
-	bool must_enumerate;		/* the guest is to be told */
-	struct storvsp_slot slot[STORVSP_LUN_MAX];
-};
+#include "devices/storvsp/storvsp_internal.h"
 
 /*
  * Slots.
@@ -460,127 +405,6 @@ static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 }
 
 /*
- * Setting up.
- */
-static bool is_known_version(uint16_t v)
-{
-	return v == VMSTOR_WIN6 || v == VMSTOR_WIN7 || v == VMSTOR_WIN8 ||
-	       v == VMSTOR_WIN8_1 || v == VMSTOR_WIN10;
-}
-
-static enum vstor_status begin(struct storvsp *sv, struct storvsp_channel *sc,
-			       struct vstor_packet *p)
-{
-	sv->state = INIT_VERSION;
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static enum vstor_status query_version(struct storvsp *sv,
-				       struct storvsp_channel *sc,
-				       struct vstor_packet *p)
-{
-	trace(TRACE_STORVSP, "storvsp.version %#x", p->version.major_minor);
-	if (!is_known_version(p->version.major_minor))
-		return VSTOR_STATUS_REVISION_MISMATCH;
-	sv->version = p->version.major_minor;
-	sv->state = INIT_PROPERTIES;
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static enum vstor_status query_properties(struct storvsp *sv,
-					  struct storvsp_channel *sc,
-					  struct vstor_packet *p)
-{
-	bool multi = sv->version >= VMSTOR_WIN8 && sv->max_subchannels;
-
-	p->channel_properties = (struct vmstorage_channel_properties){
-		.max_channel_cnt = (uint16_t)(multi ? sv->max_subchannels : 0),
-		.flags = multi ? STORAGE_CHANNEL_SUPPORTS_MULTI_CHANNEL : 0,
-		.max_transfer_bytes = STORVSP_TRANSFER_MAX,
-	};
-	sv->state = INIT_END;
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static enum vstor_status end(struct storvsp *sv, struct storvsp_channel *sc,
-			     struct vstor_packet *p)
-{
-	sv->state = INIT_READY;
-	return VSTOR_STATUS_SUCCESS;
-}
-
-/* Guests wait until exactly as many are offered as were accepted. */
-static enum vstor_status create_subchannels(struct storvsp *sv,
-					    struct storvsp_channel *sc,
-					    struct vstor_packet *p)
-{
-	if (!p->sub_channel_count || sv->has_subchannels ||
-	    p->sub_channel_count > sv->max_subchannels)
-		return VSTOR_STATUS_INVALID_PARAMETER;
-	sv->has_subchannels = true;
-	vmbus_offer_subchannels(sc->ch, p->sub_channel_count);
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static void reset_luns(struct storvsp *sv, unsigned first, unsigned count)
-{
-	for (unsigned i = first; i < STORVSP_LUN_MAX && count--; i++)
-		if (sv->slot[i].lun)
-			scsi_lun_reset(sv->slot[i].lun);
-}
-
-/* Requests end in their own time; there is nothing to abort. */
-static enum vstor_status reset(struct storvsp *sv, struct storvsp_channel *sc,
-			       struct vstor_packet *p)
-{
-	reset_luns(sv, 0, STORVSP_LUN_MAX);
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static enum vstor_status reset_lun(struct storvsp *sv,
-				   struct storvsp_channel *sc,
-				   struct vstor_packet *p)
-{
-	reset_luns(sv, p->vm_srb.lun, 1);
-	return VSTOR_STATUS_SUCCESS;
-}
-
-static const struct {
-	uint32_t operation;
-	enum init_state state;	/* in which it is allowed */
-	enum vstor_status (*handle)(struct storvsp *sv,
-				    struct storvsp_channel *sc,
-				    struct vstor_packet *p);
-} operations[] = {
-	{ VSTOR_OPERATION_BEGIN_INITIALIZATION, INIT_BEGIN, begin },
-	{ VSTOR_OPERATION_QUERY_PROTOCOL_VERSION, INIT_VERSION,
-	  query_version },
-	{ VSTOR_OPERATION_QUERY_PROPERTIES, INIT_PROPERTIES,
-	  query_properties },
-	{ VSTOR_OPERATION_END_INITIALIZATION, INIT_END, end },
-	{ VSTOR_OPERATION_CREATE_SUB_CHANNELS, INIT_READY,
-	  create_subchannels },
-	{ VSTOR_OPERATION_RESET_LUN, INIT_READY, reset_lun },
-	{ VSTOR_OPERATION_RESET_ADAPTER, INIT_READY, reset },
-	{ VSTOR_OPERATION_RESET_BUS, INIT_READY, reset },
-};
-
-static enum vstor_status control(struct storvsp *sv,
-				 struct storvsp_channel *sc,
-				 struct vstor_packet *p)
-{
-	for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
-		if (operations[i].operation != p->operation)
-			continue;
-		if (vmbus_channel_index(sc->ch) ||
-		    operations[i].state != sv->state)
-			return VSTOR_STATUS_INVALID_DEVICE_STATE;
-		return operations[i].handle(sv, sc, p);
-	}
-	return VSTOR_STATUS_INVALID_DEVICE_STATE;
-}
-
-/*
  * The channel.
  */
 
@@ -635,7 +459,7 @@ static void handle(struct storvsp_channel *sc, struct vmbus_packet *pkt)
 		handle_srb(sc, pkt, &p, len);
 	else
 		complete(sc, pkt->desc.trans_id, &p, len,
-			 control(sc->sv, sc, &p));
+			 storvsp_control(sc, &p));
 }
 
 static void storvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
@@ -653,7 +477,7 @@ static void storvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
 /* The guest knows nothing of what was before. */
 static void begin_anew(struct storvsp *sv)
 {
-	reset_luns(sv, 0, STORVSP_LUN_MAX);
+	storvsp_reset_luns(sv, 0, STORVSP_LUN_MAX);
 	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
 		sv->slot[i].unseen = false;
 }
