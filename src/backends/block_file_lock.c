@@ -16,6 +16,7 @@
  * that each of them locks a byte of its own, as a writer does.
  */
 #define SHARERS		(INT64_C(1) << 62)
+#define STARTER		(SHARERS + (INT64_C(1) << 61))	/* beside 60 bits */
 
 /* @len 0: to the end. */
 static int try_lock(int fd, short type, off_t start, off_t len)
@@ -105,6 +106,23 @@ bool block_file_lock_shared(int fd, const char *path, const char *name,
 		return true;
 	return fail(fd, path, "stop that machine; all have to have "
 		    "shared=NAME, each with another NAME", error);
+}
+
+int block_file_lock_start(const char *path)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = STARTER,
+		.l_len = 1,
+	};
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &lock) < 0) {
+		if (errno == EINTR)
+			continue;
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 void block_file_unlock(int fd)

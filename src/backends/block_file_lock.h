@@ -16,6 +16,11 @@ bool block_file_lock(int fd, const char *path, bool read_only,
 bool block_file_lock_shared(int fd, const char *path, const char *name,
 			    GError **error);
 /*
+ * Wait until no other of them starts, for who is one already: the descriptor
+ * holds that, and is closed then.  -1 with errno.
+ */
+int block_file_lock_start(const char *path);
+/*
  * Give it back now: io_uring may have the file for a moment after its last
  * request is done, and who opens it next would find it locked.
  */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/block_file_lock.h"
 #include "backends/block_nbd.h"
 #include "backends/block_now.h"
 #include "backends/block_open.h"
@@ -120,41 +122,76 @@ static struct block_backend *open_by_qemu(struct loop *loop,
 	return NULL;
 }
 
-/* Machines would overwrite each other's tables of blocks. */
-static bool is_dynamic(struct block_backend *file,
-		       const struct block_file_options *o, GError **error)
-{
-	struct vhd_facts facts = { 0 };
-
-	switch (block_format_of(file)) {
-	case BLOCK_FORMAT_RAW:
-		return false;
-	case BLOCK_FORMAT_VHD:
-		return vhd_read_facts(file, o->path, &facts, error) &&
-		       facts.type != VHD_FIXED;
-	default:
-		return true;
-	}
-}
-
 static void refuse_sharing(const struct block_file_options *o, GError **error)
 {
 	g_autofree char *what = g_strdup_printf("cannot share disk %s",
 						o->path);
 
 	user_error_set(error, EX_DATAERR, "disk.shared-format", what,
-		       "only raw images, block devices and fixed VHDs can be "
-		       "written by several machines",
+		       "only raw images, block devices, and fixed VHDs and "
+		       "VHDX can be written by several machines",
 		       "kvmbus disk convert -O raw FILE NEW");
 }
 
-static bool may_share(struct block_backend *file,
+static bool is_fixed_vhdx(struct block_backend *file, const char *path,
+			  GError **error)
+{
+	struct vhdx_facts facts;
+	bool fixed = vhdx_read_facts(file, path, &facts, error) && facts.fixed;
+
+	vhdx_facts_finish(&facts);
+	return fixed;
+}
+
+/* Machines would overwrite each other's tables of blocks. */
+static bool is_fixed(struct block_backend *file, enum block_format format,
+		     const char *path, GError **error)
+{
+	struct vhd_facts facts = { 0 };
+
+	switch (format) {
+	case BLOCK_FORMAT_VHD:
+		return vhd_read_facts(file, path, &facts, error) &&
+		       facts.type == VHD_FIXED;
+	case BLOCK_FORMAT_VHDX:
+		return is_fixed_vhdx(file, path, error);
+	case BLOCK_FORMAT_RAW:
+		break;
+	}
+	return true;
+}
+
+static bool may_share(struct block_backend *file, enum block_format format,
 		      const struct block_file_options *o, GError **error)
 {
-	if (!is_dynamic(file, o, error))
-		return !*error;
-	refuse_sharing(o, error);
+	if (is_fixed(file, format, o->path, error))
+		return true;
+	if (!*error)
+		refuse_sharing(o, error);
 	return false;
+}
+
+/* One machine after the other, since its start may write to the file. */
+static struct block_backend *open_shared(struct loop *loop,
+					 struct block_backend *file,
+					 const struct block_file_options *o,
+					 GError **error)
+{
+	enum block_format format = block_format_of(file);
+	autofd start = -1;
+
+	if (!may_share(file, format, o, error)) {
+		block_close(file);
+		return NULL;
+	}
+	start = block_file_lock_start(o->path);
+	if (start < 0) {
+		user_error_set(error, EX_OSERR, "disk.lock",
+			       "cannot share a disk", g_strerror(errno), NULL);
+		block_close(file);
+		return NULL;
+	}
+	return formats[format].open(loop, file, o, error);
 }
 
 struct block_backend *block_open(struct loop *loop,
@@ -175,9 +212,7 @@ struct block_backend *block_open(struct loop *loop,
 	file = block_open_bytes(loop, options, error);
 	if (!file || raw)
 		return file;
-	if (options->shared && !may_share(file, options, error)) {
-		block_close(file);
-		return NULL;
-	}
+	if (options->shared)
+		return open_shared(loop, file, options, error);
 	return formats[block_format_of(file)].open(loop, file, options, error);
 }

@@ -185,6 +185,34 @@ static struct vhdx *open_one(const struct block_chain *at,
 	return v;
 }
 
+/*
+ * Machines that share a disk cannot share its log, and there is nothing that
+ * needs one: each block is in the file.  That the disk is written is said once,
+ * by each when it starts.
+ */
+static bool share(struct vhdx *v, const char *path, GError **error)
+{
+	int ret;
+
+	if (!vhdx_may_share(v, path, error))
+		return false;
+	vhdx_new_guid(&v->header.file_write_guid);
+	vhdx_new_guid(&v->header.data_write_guid);
+	ret = vhdx_header_end_log(v);
+	v->shared = true;
+	return !ret || vhdx_fail(error, path, "vhdx.write", g_strerror(-ret),
+				 "make it writable");
+}
+
+static bool may_write(struct vhdx *v, const struct block_file_options *o,
+		      GError **error)
+{
+	if (v->bb.read_only)
+		return true;
+	return o->shared ? share(v, o->path, error) :
+			   vhdx_may_write(v, o->path, error);
+}
+
 struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 				const struct block_file_options *options,
 				GError **error)
@@ -194,7 +222,7 @@ struct block_backend *vhdx_open(struct loop *loop, struct block_backend *file,
 
 	if (!v)
 		return NULL;
-	if (!v->bb.read_only && !vhdx_may_write(v, options->path, error)) {
+	if (!may_write(v, options, error)) {
 		vhdx_free(v);
 		return NULL;
 	}

@@ -112,7 +112,8 @@ int vhdx_resize(struct block_backend *bb, uint64_t size);
 /* What a look at all of it tells. */
 struct vhdx_survey {
 	uint64_t blocks;	/* that are in the file; of these ... */
-	uint64_t outside;	/* ... beyond its end, */
+	uint64_t payload;	/* ... fully present ones of the disk, */
+	uint64_t outside;	/* beyond its end, */
 	uint64_t shared;	/* and on others, or on structures */
 	uint64_t lost;		/* bytes of the host that nothing uses */
 	uint64_t end;		/* behind it nothing is used */

@@ -152,7 +152,7 @@ int vhdx_begin(struct vhdx *v)
 {
 	struct vhdx_log *log = &v->log;
 
-	if (log->begun)
+	if (log->begun || v->shared)
 		return 0;
 	if (log->begin_error)
 		return log->begin_error;

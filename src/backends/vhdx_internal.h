@@ -148,6 +148,7 @@ struct vhdx {
 	bool damaged_regions;		/* likewise */
 	bool replayed;
 	bool looking;			/* past a log that is not empty */
+	bool shared;			/* only payload is written any more */
 	struct vhdx_cache cache;
 	struct vhdx_space space;
 	struct vhdx_log log;
@@ -307,6 +308,8 @@ int vhdx_space_give_back(struct vhdx *v);
 uint64_t vhdx_next_data(struct block_backend *bb, uint64_t at);
 /* Whether each block has a place of its own: else an error about @path. */
 bool vhdx_may_write(struct vhdx *v, const char *path, GError **error);
+/* The same of a disk that others write, too: and each block is there. */
+bool vhdx_may_share(struct vhdx *v, const char *path, GError **error);
 
 /* vhdx_resize.c: see block_backend_ops. */
 int vhdx_extend(struct block_backend *bb, uint64_t size);

@@ -220,6 +220,9 @@ static int write_first(struct vhdx *v, struct vhdx_io *io, bool below,
 	uint64_t entry;
 	int ret = vhdx_make_room(v, 1 + (below ? VHDX_BITMAP_PAGES : 0));
 
+	/* It was there when the disk was opened. */
+	if (v->shared)
+		ret = -EIO;
 	if (!ret && below)
 		ret = vhdx_sectors_clear(v, s->block);
 	if (!ret)

@@ -94,6 +94,8 @@ static void take_entries(struct vhdx *v, struct vhdx_survey *s, uint64_t first,
 		bool bitmap = n % (l->chunk_ratio + 1) == l->chunk_ratio;
 		uint64_t e = entry[n - first];
 
+		s->payload += !bitmap && VHDX_ENTRY_STATE(e) ==
+					 PAYLOAD_BLOCK_FULLY_PRESENT;
 		if (VHDX_ENTRY_STATE(e) == PAYLOAD_BLOCK_FULLY_PRESENT ||
 		    VHDX_ENTRY_STATE(e) == PAYLOAD_BLOCK_PARTIALLY_PRESENT)
 			take_block(v, s, VHDX_ENTRY_OFFSET(e),
@@ -140,25 +142,45 @@ static int take_all(struct vhdx *v, struct vhdx_survey *s)
 	return take_table(v, s);
 }
 
-bool vhdx_may_write(struct vhdx *v, const char *path, GError **error)
+static bool may_use(struct vhdx *v, struct vhdx_survey *s, const char *path,
+		    GError **error)
 {
 	g_autofree char *why = NULL;
-	struct vhdx_survey s;
-	int ret = take_all(v, &s);
+	int ret = take_all(v, s);
 
 	if (ret)
 		why = g_strdup_printf("its BAT cannot be checked: %s",
 				      g_strerror(-ret));
-	else if (s.shared || s.outside)
+	else if (s->shared || s->outside)
 		why = g_strdup_printf(
 			"of its blocks, %" PRIu64 " share a place with others, "
 			"or with what leads to them, and %" PRIu64 " are "
 			"outside of the file: writes would damage more",
-			s.shared, s.outside);
-	vhdx_survey_finish(&s);
+			s->shared, s->outside);
+	vhdx_survey_finish(s);
 	return !why || vhdx_fail(error, path, "vhdx.overlap", why,
 				 "a backup; to read what is there: "
 				 "--disk FILE,ro=on");
+}
+
+bool vhdx_may_write(struct vhdx *v, const char *path, GError **error)
+{
+	struct vhdx_survey s;
+
+	return may_use(v, &s, path, error);
+}
+
+bool vhdx_may_share(struct vhdx *v, const char *path, GError **error)
+{
+	struct vhdx_survey s;
+
+	if (!may_use(v, &s, path, error))
+		return false;
+	return s.payload == v->layout.blocks ||
+	       vhdx_fail(error, path, "vhdx.shared",
+			 "some of its blocks are not in the file, and machines "
+			 "that share it cannot add them",
+			 "make a new one: kvmbus disk convert --fixed");
 }
 
 /* Unused MiB that are not holes. */

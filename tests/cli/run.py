@@ -222,6 +222,7 @@ def shared_cases(b):
         'disk.locked', 'shared=NAME'
     run('disk', 'create', b / 'dynamic.vhd', '8M')
     run('disk', 'create', b / 'dynamic.vhdx', '8M')
+    run('disk', 'create', b / 'fixed.vhdx', '8M', '--fixed')
     b.write('odd-state', bytes(MIB))
     b.write('odd-state.pr', b'what is this')
     cases = [
@@ -232,6 +233,8 @@ def shared_cases(b):
          'disk.shared-format'),
         ('vhdx', [f'{b / "dynamic.vhdx"},shared=a'], DATAERR,
          'disk.shared-format'),
+        ('fixed-vhdx', [f'{b / "fixed.vhdx"},shared=a', '--disk',
+                        f'{b / "fixed.vhdx"},shared=b'], 0, ''),
         ('nbd', ['nbd://localhost/x,shared=a'], DATAERR,
          'disk.shared-format'),
         ('odd-state', [f'{b / "odd-state"},shared=a'], DATAERR,

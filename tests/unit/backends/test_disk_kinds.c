@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Images of each kind under an ephemeral disk: what is written is read again,
- * and the image, with all that it consists of, stays as it is.  And what those
- * give back that other programs write.
+ * and the image, with all that it consists of, stays as it is.  What those give
+ * back that other programs write.  And which of them several machines write.
  */
 #include "block_shadow.h"
 
@@ -363,6 +363,112 @@ static void zeroes_are_holes_of_a_qcow2(void **state)
 	free_space(image);
 }
 
+/*
+ * Shared disks.
+ */
+static struct block_backend *open_shared(const char *name, GError **error)
+{
+	const struct block_file_options o = {
+		.path = image, .direct = true, .shared = name,
+	};
+
+	return block_open(loop, &o, false, error);
+}
+
+static struct vhdx_facts facts_of(const char *path)
+{
+	const struct block_file_options o = { .path = path, .read_only = true };
+	struct block_backend *file = block_file_open(NULL, &o, NULL);
+	struct vhdx_facts facts;
+
+	assert_non_null(file);
+	assert_true(vhdx_read_facts(file, path, &facts, NULL));
+	block_close(file);
+	return facts;
+}
+
+/* As a crash of both would leave it, too. */
+static void expect_closed_and_written(const struct vhdx_facts *was)
+{
+	struct vhdx_facts now;
+
+	assert_true(run("cp %s %s", image, below));
+	now = facts_of(below);
+	assert_false(now.dirty);
+	assert_false(guid_equal(&now.data_write_guid, &was->data_write_guid));
+	assert_true(guid_equal(&now.disk_id, &was->disk_id));
+}
+
+static void machines_share_a_fixed_vhdx(void **state)
+{
+	g_autoptr(GError) error = NULL;
+	struct block_backend *a, *b;
+	struct vhdx_facts was;
+	struct shadow s;
+
+	fixed = true;
+	create_vhdx(image, NULL);
+	was = facts_of(image);
+	loop = loop_new(NULL);
+	a = open_shared("a", &error);
+	if (!a && strstr(error->message, "[disk.shared-direct]")) {
+		loop_free(loop);
+		skip();
+	}
+	expect_closed_and_written(&was);
+	b = open_shared("b", NULL);
+	assert_non_null(b);
+	assert_null(open_shared("b", NULL));
+	shadow_init(&s, loop, a, LEN_MAX, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		s.bb = i % 2 ? b : a;
+		shadow_verify(&s);
+		shadow_run(&s, STEPS);
+		expect_closed_and_written(&was);
+	}
+	block_close(a);
+	s.bb = b;
+	shadow_run(&s, STEPS);
+	close_image(b);
+	expect_closed_and_written(&was);
+	s.bb = open_image(below, true);
+	s.loop = loop;
+	shadow_verify(&s);
+	close_image(s.bb);
+	shadow_finish(&s);
+}
+
+/* Neither one that grows, nor one of which a block is missing. */
+static void a_vhdx_that_has_to_change_is_not_shared(void **state)
+{
+	static const char *const ids[] = { "[disk.shared-format]",
+					   "[vhdx.shared]" };
+
+	for (unsigned i = 0; i < 2; i++) {
+		g_autofree char *content = NULL, *was = NULL, *is = NULL;
+		g_autoptr(GError) error = NULL;
+		size_t len;
+
+		fixed = i;
+		create_vhdx(image, NULL);
+		assert_true(g_file_get_contents(image, &content, &len, NULL));
+		if (i)
+			memset(content + (3u << 20) + 8, 0, 8);
+		assert_true(g_file_set_contents(image, content, (gssize)len,
+						NULL));
+		was = sum(image);
+		loop = loop_new(NULL);
+		assert_null(open_shared("a", &error));
+		loop_free(loop);
+		if (!strstr(error->message, ids[i]) &&
+		    !strstr(error->message, "[disk.shared-direct]"))
+			fail_msg("no %s in: %s", ids[i], error->message);
+		is = sum(image);
+		assert_string_equal(is, was);
+		unlink(image);
+	}
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -380,6 +486,8 @@ int main(void)
 		TEST(over_a_vhdx_in_an_export),
 		TEST(zeroes_are_holes_of_an_export),
 		TEST(zeroes_are_holes_of_a_qcow2),
+		TEST(machines_share_a_fixed_vhdx),
+		TEST(a_vhdx_that_has_to_change_is_not_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
