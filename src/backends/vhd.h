@@ -50,6 +50,17 @@ bool vhd_read_facts(struct block_backend *file, const char *path,
 		    struct vhd_facts *facts, GError **error);
 
 /*
+ * Whether each block of the dynamic or differencing disk in @file, which is not
+ * read-only, has a place of its own there: else an error about @path.
+ */
+bool vhd_may_write(struct block_backend *file, const char *path,
+		   const struct vhd_facts *facts, GError **error);
+/* Whether that is on what leads to blocks, or to the parent; it is in @file. */
+bool vhd_is_on_structure(const struct block_backend *file,
+			 const struct vhd_facts *facts, uint64_t at,
+			 uint64_t len);
+
+/*
  * Make the dynamic or differencing disk in @file, of which @facts are known and
  * whose footer is there, larger.  At any instant the file has the disk of the
  * old size or of the new one.  0 or -errno; -EINVAL: there is no such disk.

@@ -29,6 +29,7 @@
 
 #include "backends/block_bitmap.h"
 #include "backends/block_job.h"
+#include "backends/vhd.h"
 #include "backends/vhd_format.h"
 #include "core/util.h"
 
@@ -147,7 +148,7 @@ bool vhd_read_failed(GError **error, const char *path, int result);
  * Read the BAT of @v, all else of which is known, and where the blocks end.
  * If it is to be written, no two of them may share a place.
  */
-bool vhd_table_read(struct vhd *v, const struct vhd_header *h,
+bool vhd_table_read(struct vhd *v, const struct vhd_facts *facts,
 		    const char *path, GError **error);
 
 /* vhd_resize.c */

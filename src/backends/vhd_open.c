@@ -300,7 +300,7 @@ static struct block_backend *open_dynamic(struct opening *o,
 			       v->block_size);
 	v->end = end_of_header(v, h);
 	vhd_init(v, o->chain.loop);
-	if (!vhd_table_read(v, h, o->chain.options.path, error))
+	if (!vhd_table_read(v, &o->facts, o->chain.options.path, error))
 		return NULL;
 	if (o->facts.type == VHD_DIFFERENCING) {
 		v->parent = open_parent(o, file, error);

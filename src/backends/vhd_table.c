@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/block_now.h"
+#include "backends/vhd.h"
 #include "backends/vhd_internal.h"
 
 #define CHUNK		(1u << 20)	/* that is read at a time */
@@ -24,7 +25,7 @@ struct places {
 
 struct table {
 	struct vhd *v;
-	const struct vhd_header *header;
+	const struct vhd_facts *facts;
 	const char *path;
 	struct places places;
 };
@@ -47,18 +48,26 @@ static bool meets(uint64_t at, uint64_t len, uint64_t other,
 	return at < other + other_len && other < at + len;
 }
 
-static bool meets_locator(const struct table *t, uint64_t at)
+bool vhd_is_on_structure(const struct block_backend *file,
+			 const struct vhd_facts *facts, uint64_t at,
+			 uint64_t len)
 {
-	const struct vhd *v = t->v;
+	const struct vhd_header *h = &facts->header;
+	uint64_t block = be32toh(h->block_size);
+	uint64_t blocks = (facts->size + block - 1) / block;
 
+	/* The header may have room for more blocks. */
+	if (at < VHD_SECTOR ||
+	    meets(at, len, be64toh(facts->footer.data_offset), sizeof(*h)) ||
+	    meets(at, len, be64toh(h->table_offset), vhd_table_size(blocks)))
+		return true;
 	for (unsigned i = 0; i < VHD_LOCATORS; i++) {
-		const struct vhd_locator *l = &t->header->locator[i];
-		uint64_t offset = be64toh(l->data_offset);
-		uint64_t len = be32toh(l->data_length);
+		uint64_t offset = be64toh(h->locator[i].data_offset);
+		uint64_t size = be32toh(h->locator[i].data_length);
 
-		if (l->platform_code && offset <= v->file->size &&
-		    len <= v->file->size - offset &&
-		    meets(at, block_len(v), offset, len))
+		if (h->locator[i].platform_code && offset <= file->size &&
+		    size <= file->size - offset &&
+		    meets(at, len, offset, size))
 			return true;
 	}
 	return false;
@@ -73,9 +82,7 @@ static bool is_taken(struct table *t, uint64_t at)
 	if (!p->sector)
 		return false;
 	slot = &p->sector[at / p->len];
-	if (*slot || meets_locator(t, at) ||
-	    meets(at, p->len, be64toh(t->v->footer.data_offset),
-		  sizeof(*t->header)))
+	if (*slot || vhd_is_on_structure(t->v->file, t->facts, at, p->len))
 		return true;
 	if ((slot > p->sector && slot[-1] &&
 	     at - (uint64_t)slot[-1] * VHD_SECTOR < p->len) ||
@@ -149,10 +156,10 @@ static bool read_all(struct table *t, uint32_t *buf, GError **error)
 	return true;
 }
 
-bool vhd_table_read(struct vhd *v, const struct vhd_header *h,
+bool vhd_table_read(struct vhd *v, const struct vhd_facts *facts,
 		    const char *path, GError **error)
 {
-	struct table t = { .v = v, .header = h, .path = path };
+	struct table t = { .v = v, .facts = facts, .path = path };
 	uint32_t *buf = g_aligned_alloc(1, CHUNK, BUFFER_ALIGN);
 	bool ok;
 
@@ -164,5 +171,24 @@ bool vhd_table_read(struct vhd *v, const struct vhd_header *h,
 	ok = read_all(&t, buf, error);
 	g_aligned_free(buf);
 	g_free(t.places.sector);
+	return ok;
+}
+
+bool vhd_may_write(struct block_backend *file, const char *path,
+		   const struct vhd_facts *facts, GError **error)
+{
+	const struct vhd_header *h = &facts->header;
+	struct vhd v = {
+		.bb = *file, .file = file, .footer = facts->footer,
+		.block_size = be32toh(h->block_size),
+		.table = be64toh(h->table_offset),
+	};
+	bool ok;
+
+	v.bitmap_size = vhd_bitmap_size(v.block_size);
+	v.blocks = (uint32_t)((facts->size + v.block_size - 1) /
+			      v.block_size);
+	ok = vhd_table_read(&v, facts, path, error);
+	g_free(v.bat);
 	return ok;
 }

@@ -48,7 +48,7 @@ static void count_blocks(struct check *c, uint32_t *entries, uint32_t count)
 		c->blocks++;
 		if (at > c->file->size || len > c->file->size - at)
 			c->outside++;
-		else if (at < end)
+		else if (at < end || vhd_is_on_structure(c->file, &c->facts, at, len))
 			c->shared++;
 		end = at + len;
 	}
@@ -214,7 +214,8 @@ static bool verdict(const struct check *c, GError **error)
 	if (outside || shared) {
 		why = g_strdup_printf("of its blocks, %" PRIu64 " are outside "
 				      "of the file, and %" PRIu64 " share a "
-				      "place with others", outside, shared);
+				      "place with others, or with what leads "
+				      "to them", outside, shared);
 		return damaged(c, why, "a backup; nothing here can bring them "
 			       "back", error);
 	}

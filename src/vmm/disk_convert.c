@@ -211,7 +211,7 @@ static void run(struct copy *c)
 
 static bool report(const struct copy *c, GError **error)
 {
-	g_autofree char *what = NULL;
+	g_autofree char *what = NULL, *advice = NULL;
 
 	if (!c->result)
 		return true;
@@ -221,10 +221,11 @@ static bool report(const struct copy *c, GError **error)
 				 "a signal ended it", "once more");
 	what = g_strdup_printf("cannot copy %s to %s", c->args->file,
 			       c->args->second);
+	advice = c->result == -ENOSPC ? g_strdup("another folder") :
+		 g_strdup_printf("kvmbus disk check %s, and dmesg", c->failed);
 	return disk_fail(error, EX_IOERR,
 			 c->result == -ENOSPC ? "disk.full" : "disk.io", what,
-			 g_strerror(-c->result),
-			 c->result == -ENOSPC ? "another folder" : c->failed);
+			 g_strerror(-c->result), advice);
 }
 
 static bool copy(struct copy *c, struct disk_output *out, GError **error)

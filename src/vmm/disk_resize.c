@@ -115,7 +115,8 @@ static bool resize_dynamic(struct resize *r, GError **error)
 			    "a VHD that grows cannot become smaller",
 			    "kvmbus disk convert, after resizing a raw copy",
 			    error);
-	return io_ok(r, vhd_resize(r->file, &r->facts, r->size), error);
+	return vhd_may_write(r->file, r->args->file, &r->facts, error) &&
+	       io_ok(r, vhd_resize(r->file, &r->facts, r->size), error);
 }
 
 static bool resize_vhd(struct resize *r, GError **error)

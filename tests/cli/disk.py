@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 
-USAGE, DATAERR, NOINPUT, CANTCREAT, TEMPFAIL = 64, 65, 66, 73, 75
+USAGE, DATAERR, NOINPUT, CANTCREAT, IOERR, TEMPFAIL = 64, 65, 66, 73, 74, 75
 MIB = 1 << 20
 QEMU_IMG = shutil.which('qemu-img')
 
@@ -242,6 +242,24 @@ def checks(b, run):
                    whole[1544:])
     done = run('disk', 'check', path)
     assert done.returncode == DATAERR and '1 share' in done.stderr
+    bad = path.read_bytes()
+    done = run('disk', 'resize', path, '60M')
+    assert done.returncode == DATAERR and 'vhd.overlap' in done.stderr
+    assert path.read_bytes() == bad
+    # Sector 1 is where the header is.
+    path = b.write('c-head.vhd', broken(whole, 1536, bytes([0, 0, 0, 1])))
+    done = run('disk', 'check', path)
+    assert done.returncode == DATAERR and '1 share' in done.stderr
+
+
+def torn(b, run):
+    """Of what is not there a copy says where to look."""
+    run_ok(run, 'convert', scattered(b / 't.img', 5 * MIB), b / 't.vhdx',
+           '--block-size', '1M')
+    path = b.write('t.vhdx', (b / 't.vhdx').read_bytes()[:-MIB])
+    done = run('disk', 'convert', path, b / 't-out.img')
+    assert done.returncode == IOERR and f'check {path}' in done.stderr, done
+    assert not (b / 't-out.img').exists()
 
 
 def crc32c(data):
@@ -424,7 +442,7 @@ def qemu_sizes(b, run):
 def functions(kvmbus):
     """Name and function of (box, run), in order."""
     for f in round_trips, azure, chains, resizes, checks, checks_vhdx, \
-            lost_space, facts, locked:
+            torn, lost_space, facts, locked:
         yield f'disk-{f.__name__.replace("_", "-")}', f
     yield 'disk-interrupted', lambda b, run: interrupted(b, run, kvmbus)
     for f in qemu_agrees, qemu_agrees_on_vhdx, qemu_sizes:
