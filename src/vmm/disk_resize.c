@@ -191,9 +191,13 @@ static bool resize_vhdx(const struct resize *r, struct loop *loop,
 			GError **error)
 {
 	const struct block_file_options o = { .path = r->args->file };
-	autoptr(block_backend) bb = block_open(loop, &o, false, error);
+	struct block_backend *file = block_file_open(loop, &o, error);
+	autoptr(block_backend) bb = NULL;
 	int result;
 
+	/* Its name may be another file's now: it has to be a VHDX still. */
+	if (file)
+		bb = vhdx_open(loop, file, &o, error);
 	if (!bb)
 		return false;
 	if (r->size < bb->size && r->size % bb->block_size == 0 &&
