@@ -28,9 +28,12 @@ static bool matches(const struct block_error *e,
 static void fail(struct loop_note *note)
 {
 	struct block_error *e = container_of(note, struct block_error, note);
+	GQueue now = e->failed;
 	struct block_request *rq;
 
-	while ((rq = g_queue_pop_head(&e->failed)))
+	/* What comes from there posts the note again. */
+	g_queue_init(&e->failed);
+	while ((rq = g_queue_pop_head(&now)))
 		rq->done(rq);
 }
 

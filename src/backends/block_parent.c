@@ -186,7 +186,7 @@ struct block_backend *block_parent_open(const struct block_chain *child,
 	*parent = (struct block_chain){
 		.loop = child->loop, .child = child,
 		.options = {
-			.path = path, .read_only = true,
+			.path = path, .read_only = !child->write_parent,
 			.direct = child->options.direct,
 		},
 	};

@@ -17,13 +17,14 @@ struct block_chain {
 	struct loop *loop;
 	struct block_file_options options;
 	const struct block_chain *child;	/* NULL: it is that one */
+	bool write_parent;	/* which is opened for that, then */
 };
 
 /*
- * Open the first of @paths that is there, for reading, as the parent of @child,
- * and make *@parent say so, with a path borrowed from @paths.  NULL with an
- * error for the user: none is there, the chain is too long, or it comes back to
- * one of its files.
+ * Open the first of @paths that is there, for reading unless @child says
+ * otherwise, as the parent of @child, and make *@parent say so, with a path
+ * borrowed from @paths.  NULL with an error for the user: none is there, the
+ * chain is too long, or it comes back to one of its files.
  */
 struct block_backend *block_parent_open(const struct block_chain *child,
 					const GPtrArray *paths,

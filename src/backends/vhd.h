@@ -50,8 +50,8 @@ bool vhd_read_facts(struct block_backend *file, const char *path,
 		    struct vhd_facts *facts, GError **error);
 
 /*
- * Whether each block of the dynamic or differencing disk in @file, which is not
- * read-only, has a place of its own there: else an error about @path.
+ * Whether each block of the dynamic or differencing disk in @file has a place of
+ * its own there: else an error about @path.
  */
 bool vhd_may_write(struct block_backend *file, const char *path,
 		   const struct vhd_facts *facts, GError **error);

@@ -185,6 +185,7 @@ bool vhd_may_write(struct block_backend *file, const char *path,
 	};
 	bool ok;
 
+	v.bb.read_only = false;
 	v.bitmap_size = vhd_bitmap_size(v.block_size);
 	v.blocks = (uint32_t)((facts->size + v.block_size - 1) /
 			      v.block_size);

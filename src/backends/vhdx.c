@@ -34,7 +34,7 @@ static bool is_vhdx(struct block_backend *file)
 	       vhdx_probe(start);
 }
 
-static void vhdx_free(struct vhdx *v)
+void vhdx_free(struct vhdx *v)
 {
 	vhdx_io_finish(v);
 	vhdx_step_finish(v);
@@ -92,7 +92,7 @@ static void describe(struct vhdx *v)
 /*
  * Opening.
  */
-static struct vhdx *vhdx_new(struct loop *loop, struct block_backend *file)
+struct vhdx *vhdx_new(struct loop *loop, struct block_backend *file)
 {
 	struct vhdx *v = g_new0(struct vhdx, 1);
 
@@ -106,8 +106,8 @@ static struct vhdx *vhdx_new(struct loop *loop, struct block_backend *file)
 	return v;
 }
 
-static bool read_file(struct vhdx *v, struct vhdx_locator *locator,
-		      const char *path, GError **error)
+bool vhdx_read_file(struct vhdx *v, struct vhdx_locator *locator,
+		    const char *path, GError **error)
 {
 	if (!is_vhdx(v->file))
 		return vhdx_fail(error, path, "vhdx.kind", "it is none",
@@ -124,9 +124,9 @@ static bool read_file(struct vhdx *v, struct vhdx_locator *locator,
 static struct vhdx *open_one(const struct block_chain *at,
 			     struct block_backend *file, GError **error);
 
-static bool parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
-			const char *path, const struct vhdx *parent,
-			const char *parent_path, GError **error)
+bool vhdx_parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
+		      const char *path, const struct vhdx *parent,
+		      const char *parent_path, GError **error)
 {
 	char is[GUID_TEXT_SIZE], wanted[GUID_TEXT_SIZE];
 	g_autofree char *why = NULL;
@@ -160,29 +160,36 @@ static bool open_parent(struct vhdx *v, const struct block_chain *at,
 	if (!parent)
 		return false;
 	v->parent = &parent->bb;
-	return parent_fits(v, l, at->options.path, parent, below.options.path,
-			   error);
+	return vhdx_parent_fits(v, l, at->options.path, parent,
+				below.options.path, error);
+}
+
+bool vhdx_load(struct vhdx *v, const struct block_chain *at, GError **error)
+{
+	struct vhdx_locator locator = { 0 };
+	bool ok = vhdx_read_file(v, &locator, at->options.path, error) &&
+		  (!v->layout.has_parent ||
+		   open_parent(v, at, &locator, error));
+
+	vhdx_locator_finish(&locator);
+	if (!ok)
+		return false;
+	/* The log may have made the file longer. */
+	v->space.end = MAX(v->space.end, (v->file->size + VHDX_MIB - 1) &
+					 ~(VHDX_MIB - 1));
+	describe(v);
+	return true;
 }
 
 static struct vhdx *open_one(const struct block_chain *at,
 			     struct block_backend *file, GError **error)
 {
 	struct vhdx *v = vhdx_new(at->loop, file);
-	struct vhdx_locator locator = { 0 };
-	bool ok = read_file(v, &locator, at->options.path, error) &&
-		  (!v->layout.has_parent ||
-		   open_parent(v, at, &locator, error));
 
-	vhdx_locator_finish(&locator);
-	if (!ok) {
-		vhdx_free(v);
-		return NULL;
-	}
-	/* The log may have made the file longer. */
-	v->space.end = MAX(v->space.end, (v->file->size + VHDX_MIB - 1) &
-					 ~(VHDX_MIB - 1));
-	describe(v);
-	return v;
+	if (vhdx_load(v, at, error))
+		return v;
+	vhdx_free(v);
+	return NULL;
 }
 
 /*
@@ -257,7 +264,7 @@ bool vhdx_read_facts(struct block_backend *file, const char *path,
 	bool ok;
 
 	v->looking = true;
-	ok = read_file(v, &locator, path, error) ||
+	ok = vhdx_read_file(v, &locator, path, error) ||
 	     is_not_closed(v, path, error);
 	*facts = (struct vhdx_facts){
 		.fixed = l->leave_allocated, .differencing = l->has_parent,
@@ -283,7 +290,7 @@ void vhdx_facts_finish(struct vhdx_facts *facts)
 	g_clear_pointer(&facts->parent_paths, g_ptr_array_unref);
 }
 
-static bool way_is_text(const char *way, const char *parent, GError **error)
+bool vhdx_way_is_text(const char *way, const char *parent, GError **error)
 {
 	return g_utf8_validate(way, -1, NULL) ||
 	       vhdx_fail(error, parent, "vhdx.name", "its name is not UTF-8, "
@@ -327,8 +334,8 @@ int vhdx_rebase(struct block_backend *file, const char *path,
 	g_autofree char *way = block_parent_way(path, parent);
 	struct vhdx *v = vhdx_new(NULL, file);
 	struct vhdx_locator locator = { 0 };
-	bool ok = way_is_text(way, parent, error) &&
-		  read_file(v, &locator, path, error) &&
+	bool ok = vhdx_way_is_text(way, parent, error) &&
+		  vhdx_read_file(v, &locator, path, error) &&
 		  try_parent(v, &locator, &top, parent, error);
 	int ret = ok ? enter_parent(v, &locator, way) : 0;
 
@@ -361,7 +368,7 @@ bool vhdx_create_options_adopt(struct vhdx_create_options *o, const char *path,
 	o->parent = v->header.data_write_guid;
 	o->way = block_parent_way(path, parent);
 	vhdx_free(v);
-	return way_is_text(o->way, parent, error);
+	return vhdx_way_is_text(o->way, parent, error);
 }
 
 void vhdx_create_options_finish(struct vhdx_create_options *o)

@@ -131,6 +131,16 @@ static void write_header(struct vhdx *v)
 	do_step(v, BLOCK_WRITE, at, v->log.copy, sizeof(v->header));
 }
 
+static void new_data_guid(struct vhdx *v)
+{
+	static const struct guid any;
+
+	if (guid_equal(&v->next_data_write, &any))
+		vhdx_new_guid(&v->header.data_write_guid);
+	else
+		v->header.data_write_guid = v->next_data_write;
+}
+
 static void begin(struct vhdx *v, bool data)
 {
 	struct vhdx_log *log = &v->log;
@@ -141,7 +151,7 @@ static void begin(struct vhdx *v, bool data)
 	}
 	vhdx_new_guid(&v->header.file_write_guid);
 	if (data)
-		vhdx_new_guid(&v->header.data_write_guid);
+		new_data_guid(v);
 	vhdx_new_guid(&v->header.log_guid);
 	log->file_size = v->file->size & ~(uint64_t)(VHDX_SECTOR - 1);
 	log->step = BEGIN_ENTRY;

@@ -15,6 +15,7 @@
  *	vhdx_space.c	blocks in the file that are free
  *	vhdx_commit.c	the log: pages become stable
  *	vhdx_resize.c	another size
+ *	vhdx_merge.c	what it has becomes its parent's
  *	vhdx_survey.c	where data is; what is wrong
  *
  * Requests wait in one queue for whatever they lack, a page, space, a commit;
@@ -149,6 +150,7 @@ struct vhdx {
 	bool replayed;
 	bool looking;			/* past a log that is not empty */
 	bool shared;			/* only payload is written any more */
+	struct guid next_data_write;	/* zero: any new one */
 	struct vhdx_cache cache;
 	struct vhdx_space space;
 	struct vhdx_log log;
@@ -179,6 +181,22 @@ bool vhdx_fail(GError **error, const char *path, const char *id,
 void vhdx_new_guid(struct guid *g);
 
 struct vhdx_locator;
+
+/* vhdx.c: one that nothing is known of yet; @file passes. */
+struct vhdx *vhdx_new(struct loop *loop, struct block_backend *file);
+/* As it is: nothing is written. */
+void vhdx_free(struct vhdx *v);
+/* All but its parent, which *@locator names. */
+bool vhdx_read_file(struct vhdx *v, struct vhdx_locator *locator,
+		    const char *path, GError **error);
+/* With its parents, and ready for requests. */
+bool vhdx_load(struct vhdx *v, const struct block_chain *at, GError **error);
+/* Whether @parent is the one that @l names, and can be. */
+bool vhdx_parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
+		      const char *path, const struct vhdx *parent,
+		      const char *parent_path, GError **error);
+/* Whether the way to @parent can be in a locator. */
+bool vhdx_way_is_text(const char *way, const char *parent, GError **error);
 
 /* vhdx_header.c */
 bool vhdx_headers_read(struct vhdx *v, const char *path, GError **error);

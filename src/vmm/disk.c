@@ -9,7 +9,7 @@
 #include "vmm/disk_internal.h"
 #include "vmm/options.h"
 
-enum sub { INFO, CREATE, CONVERT, CHECK, RESIZE, REBASE, SUBS };
+enum sub { INFO, CREATE, CONVERT, CHECK, RESIZE, REBASE, COMMIT, SUBS };
 
 static const struct {
 	const char *name;
@@ -29,6 +29,8 @@ static const struct {
 		     disk_resize },
 	[REBASE] = { "rebase", "FILE", "say where its parent is now", 1, 1,
 		     disk_rebase },
+	[COMMIT] = { "commit", "FILE", "write what it has to its parent, which "
+		     "other disks made from that lose", 1, 1, disk_commit },
 };
 
 static bool set_format(struct disk_args *a, const char *value, GError **error)
@@ -105,7 +107,8 @@ static const struct option {
 	  OF(CREATE) | OF(CONVERT), set_block_size },
 	{ "--force", NULL, "write over a file that is there",
 	  OF(CREATE) | OF(CONVERT), set_force },
-	{ "--json", NULL, "for programs", OF(INFO) | OF(CHECK), set_json },
+	{ "--json", NULL, "for programs",
+	  OF(INFO) | OF(CHECK) | OF(COMMIT), set_json },
 	{ "--repair", NULL, "mend what can be mended without a guess",
 	  OF(CHECK), set_repair },
 	{ "--replay", NULL, "write what the log of a VHDX has to its places",
@@ -173,8 +176,8 @@ static bool find_sub(const char *name, enum sub *sub, GError **error)
 	what = g_strdup_printf("kvmbus disk %s is not possible",
 			       name ? name : "alone");
 	return usage(error, what,
-		     "there are info, create, convert, check, resize and "
-		     "rebase",
+		     "there are info, create, convert, check, resize, rebase "
+		     "and commit",
 		     "kvmbus help");
 }
 
@@ -241,7 +244,7 @@ static bool is_ours(const struct disk_args *a, enum sub sub, GError **error)
 	const char *made = sub == CONVERT ? a->second :
 			   sub == INFO ? NULL : a->file;
 	const struct image_kind *kind =
-		sub == CHECK || sub == RESIZE ?
+		sub == CHECK || sub == RESIZE || sub == COMMIT ?
 		image_kind_of_file(a->file, NULL) : NULL;
 	g_autofree char *what = NULL, *why = NULL;
 

@@ -28,6 +28,7 @@ int disk_convert(const struct disk_args *a, GError **error);
 int disk_check(const struct disk_args *a, GError **error);
 int disk_resize(const struct disk_args *a, GError **error);
 int disk_rebase(const struct disk_args *a, GError **error);
+int disk_commit(const struct disk_args *a, GError **error);
 
 /* An error of this command: "@what", why, advice; false. */
 bool disk_fail(GError **error, int status, const char *id, const char *what,

@@ -9,7 +9,8 @@ import struct
 import subprocess
 import time
 
-USAGE, DATAERR, NOINPUT, CANTCREAT, IOERR, TEMPFAIL = 64, 65, 66, 73, 74, 75
+USAGE, DATAERR, NOINPUT, CANTCREAT, IOERR = 64, 65, 66, 73, 74
+TEMPFAIL, NOPERM = 75, 77
 MIB = 1 << 20
 QEMU_IMG = shutil.which('qemu-img')
 
@@ -53,7 +54,8 @@ def error_cases(b):
     yield 'disk-info-bad-footer', [*disk, 'info', b / 'bad.vhd'], DATAERR, \
         'vhd.footer', 'checksum'
     for kind in 'qcow2', 'vmdk', 'vdi':
-        for words in ['check', b / kind], ['resize', b / kind, '2M']:
+        for words in ['check', b / kind], ['resize', b / kind, '2M'], \
+                ['commit', b / kind]:
             yield f'disk-{words[0]}-{kind}', [*disk, *words], USAGE, \
                 'image.kind', 'qemu-img'
     yield 'disk-create-no-size', [*disk, 'create', b / 'new'], USAGE, \
@@ -104,6 +106,12 @@ def error_cases(b):
     yield 'disk-rebase-raw', \
         [*disk, 'rebase', b / 'raw', '--parent', b / 'raw'], USAGE, \
         'disk.no-parent', 'raw'
+    yield 'disk-commit-raw', [*disk, 'commit', b / 'raw'], USAGE, \
+        'disk.no-parent', 'raw'
+    yield 'disk-commit-missing', [*disk, 'commit', b / 'none'], NOINPUT, \
+        'disk.missing', 'none'
+    yield 'disk-commit-uri', [*disk, 'commit', 'nbd://localhost/x'], USAGE, \
+        'disk.uri', 'server'
     yield 'disk-rebase-to-nothing', [*disk, 'rebase', b / 'raw'], USAGE, \
         'usage', '--parent'
     yield 'disk-resize-smaller', [*disk, 'resize', b / 'raw', '512K'], \
@@ -198,6 +206,119 @@ def chains(b, run):
         os.truncate(raw, info(run, child)['size'])
         assert raw.read_bytes() == (b / 'flat.img').read_bytes()
     assert not os.path.exists(b / 'flat2.img')
+
+
+def put_block(path, data):
+    """Let a new differencing disk have its second block of 2 MiB."""
+    whole = bytearray(path.read_bytes())
+    if path.suffix.endswith('x'):
+        struct.pack_into('<Q', whole, 3 * MIB + 8, len(whole) | 6)
+        path.write_bytes(whole + data)
+    else:
+        struct.pack_into('>I', whole, 1536 + 4, len(whole) // 512 - 1)
+        path.write_bytes(whole[:-512] + b'\xff' * 512 + data + whole[-512:])
+
+
+def twice(suffix, whole):
+    """Let the third block have the place of the second, or first, one."""
+    at, size = (3 * MIB, 8) if suffix.endswith('x') else (1536, 4)
+    entry = [whole[at + n * size:at + (n + 1) * size] for n in range(2)]
+    taken = entry[0] if entry[0].strip(b'\0\xff') else entry[1]
+    return broken(whole, at + 2 * size, taken)
+
+
+def same(b, run, path, want):
+    run_ok(run, 'convert', path, b / 'same.img', '--force')
+    return (b / 'same.img').read_bytes() == want
+
+
+def family(b, run, kind):
+    """A disk, a child that has a block, a child of that, a sibling; what the
+    child reads."""
+    raw = scattered(b / 'old.img', 9 * MIB, seed=5)
+    base, child, grand, sibling = (b / f'{name}.a{kind}' for name in
+                                   ('old', 'young', 'grand', 'sibling'))
+    run_ok(run, 'convert', raw, base, '--force', '--block-size', '2M')
+    # To be seen to have been changed since, in a VHD by the second.
+    os.utime(base, (1e9, 1e9))
+    run_ok(run, 'create', child, '--parent', base, '--force')
+    data = random.Random(6).randbytes(2 * MIB)
+    put_block(child, data)
+    run_ok(run, 'create', grand, '--parent', child, '--force')
+    run_ok(run, 'create', sibling, '--parent', base, '--force')
+    whole = raw.read_bytes()
+    return base, child, grand, sibling, \
+        whole[:2 * MIB] + data + whole[4 * MIB:]
+
+
+def commits(b, run):
+    """A disk and its parent have what the disk had; others have lost it."""
+    for kind in 'vhd', 'vhdx':
+        base, child, grand, sibling, want = family(b, run, kind)
+        assert same(b, run, child, want)
+        told = json.loads(run_ok(run, 'commit', '--json', child))
+        assert told == {'file': str(child), 'parent': str(base),
+                        'committed': 2 * MIB}, told
+        for path in base, child, grand:
+            assert same(b, run, path, want), path
+            run_ok(run, 'check', path)
+        if QEMU_IMG:
+            qemu_img('compare', '-f', {'vhd': 'vpc'}.get(kind, kind), '-F',
+                     'raw', base, b / 'same.img')
+        assert os.stat(child).st_size <= os.stat(sibling).st_size
+        done = run('disk', 'convert', sibling, b / 'none.img')
+        assert done.returncode == DATAERR and '.parent-' in done.stderr, done
+        assert '0 bytes' in run_ok(run, 'commit', child)
+        done = run('disk', 'commit', base)
+        assert done.returncode == USAGE and 'no-parent' in done.stderr, done
+
+
+def holding(path):
+    hold = subprocess.Popen(
+        ['python3', '-c', 'import fcntl,sys,time; f=open(sys.argv[1],"r+b");'
+         'fcntl.lockf(f, fcntl.LOCK_SH); print(flush=True); time.sleep(60)',
+         path], stdout=subprocess.PIPE)
+    hold.stdout.readline()
+    return hold
+
+
+def commits_refused(b, run):
+    """Each leaves both files as they are."""
+    for kind in 'vhd', 'vhdx':
+        base, child, _, _, want = family(b, run, kind)
+
+        def refused(status, name, text, path=child):
+            before = [p.read_bytes() for p in (base, child) if p.exists()]
+            done = run('disk', 'commit', path)
+            assert done.returncode == status and name in done.stderr and \
+                text in done.stderr, done
+            assert before == [p.read_bytes() for p in (base, child)
+                              if p.exists()], (kind, name)
+        for path in child, base:
+            hold = holding(path)
+            refused(TEMPFAIL, 'disk.locked', path.name)
+            hold.kill()
+            hold.wait()
+        if os.geteuid():
+            os.chmod(base, 0o444)
+            refused(NOPERM, 'disk.', base.name)
+            os.chmod(base, 0o644)
+        for path in child, base:
+            good = path.read_bytes()
+            path.write_bytes(twice(path.suffix, good))
+            os.utime(path, (1e9, 1e9))
+            refused(DATAERR, '.overlap', path.name)
+            path.write_bytes(good)
+            os.utime(path, (1e9, 1e9))
+        os.rename(base, b / 'away')
+        refused(DATAERR, 'disk.parent-missing', 'rebase')
+        os.rename(b / 'away', base)
+        assert same(b, run, child, want)
+    run_ok(run, 'create', b / 'few.vhd', '4M', '--fixed')
+    run_ok(run, 'create', b / 'many.vhd', '9M', '--parent', b / 'few.vhd')
+    put_block(b / 'many.vhd', bytes(2 * MIB))
+    done = run('disk', 'commit', b / 'many.vhd')
+    assert done.returncode == DATAERR and 'convert' in done.stderr, done
 
 
 def resizes(b, run):
@@ -441,8 +562,8 @@ def qemu_sizes(b, run):
 
 def functions(kvmbus):
     """Name and function of (box, run), in order."""
-    for f in round_trips, azure, chains, resizes, checks, checks_vhdx, \
-            torn, lost_space, facts, locked:
+    for f in round_trips, azure, chains, commits, commits_refused, resizes, \
+            checks, checks_vhdx, torn, lost_space, facts, locked:
         yield f'disk-{f.__name__.replace("_", "-")}', f
     yield 'disk-interrupted', lambda b, run: interrupted(b, run, kvmbus)
     for f in qemu_agrees, qemu_agrees_on_vhdx, qemu_sizes:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VHD with changed bytes: opening it, and requests to what opens.
+ * A VHD with changed bytes: opening it, and requests to what opens, or merging
+ * it into a parent.
  *
  * The input is what to change, then what to ask for.  Checksums are made right
  * again unless the input says otherwise, so that what is behind them is
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "backends/block_mem.h"
+#include "backends/block_merge.h"
 #include "backends/vhd.h"
 #include "core/reader.h"
 
@@ -20,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define DISK_SIZE	(9 * BLOCK)
 #define CHANGES_MAX	64
 
-enum { FIXED = 1, KEEP_SUMS = 2, READ_ONLY = 4 };
+enum { FIXED = 1, KEEP_SUMS = 2, READ_ONLY = 4, MERGE = 8 };
 #define GROW	255	/* as a step */
 
 enum place { FOOTER, COPY, HEADER, TABLE, PLACES };
@@ -152,6 +154,44 @@ static void use(struct loop *loop, struct block_backend *mem, struct reader *r,
 	block_close(bb);
 }
 
+/* Let @mem, which is dynamic, have a type and the id zero. */
+static void set_type(struct block_backend *mem, enum vhd_type type)
+{
+	uint8_t *b = block_mem_bytes(mem);
+	struct vhd_footer *copies[] = {
+		(void *)b, (void *)(b + mem->size - 512),
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(copies); i++) {
+		memset(copies[i]->unique_id, 0, sizeof(copies[i]->unique_id));
+		copies[i]->disk_type = htobe32(type);
+		vhd_footer_seal(copies[i]);
+	}
+}
+
+/* The id of the parent of a disk whose header was made without one is zero. */
+static struct block_backend *open_parent(struct block_merge *m, bool read_only,
+					 GError **error)
+{
+	struct block_backend *mem = make(m->loop, 0);
+
+	m->parent_path = "fuzz-parent";
+	set_type(mem, VHD_DYNAMIC);
+	return mem;
+}
+
+static void merge(struct loop *loop, struct block_backend *mem)
+{
+	struct block_merge m = {
+		.loop = loop, .file = mem, .path = "fuzz",
+		.open_parent = open_parent,
+	};
+	g_autoptr(GError) error = NULL;
+
+	if ((vhd_merge(&m, &error) == 1) != (error != NULL))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader r = { data, size };
@@ -160,9 +200,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t flags = 0;
 
 	(void)READ(&r, &flags);
+	if (flags & MERGE)
+		flags &= (uint8_t)~FIXED;
 	mem = make(loop, flags);
+	if (flags & MERGE)
+		set_type(mem, VHD_DIFFERENCING);
 	change(mem, &r, flags);
-	use(loop, mem, &r, flags);
+	if (flags & MERGE)
+		merge(loop, mem);
+	else
+		use(loop, mem, &r, flags);
 	loop_free(loop);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * VHDX files of any kind: opened, their log replayed, read, written, mended,
- * resized, closed.
+ * resized, merged, closed.
  *
  * The input is a list of steps.  Some change bytes of a good file, in places
  * that structures are in, before it is opened, and checksums are made right
@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "backends/block_mem.h"
+#include "backends/block_merge.h"
+#include "backends/block_now.h"
 #include "backends/crc32c.h"
 #include "backends/vhdx.h"
 #include "core/reader.h"
@@ -27,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define CHUNK		(64u << 10)
 
 /* Beside a count of changes, and what is done to the disk. */
-enum flags { DIRTY = 1, MEND = 16, CHILD = 128 };
+enum flags { DIRTY = 1, MEND = 16, ENLARGE = 32, CHILD = 128 };
+#define MERGE		(MEND | ENLARGE | CHILD)	/* all of these */
 
 #define GROW	255	/* as a step, while nothing is under way */
 
@@ -43,6 +46,7 @@ static const struct block_file_options options = { .path = "fuzz" };
 static struct loop *loop;
 static uint8_t buf[2 * MIB];
 static unsigned busy;
+static char *parent;		/* the path of the disk that children have */
 
 static void fix(uint8_t *p, size_t len)
 {
@@ -192,7 +196,6 @@ static void format(struct block_backend *mem, bool child)
 	struct vhdx_create_options o = {
 		.size = DISK_SIZE, .block_size = 1 << 20,
 	};
-	static char *parent;
 
 	if (child && !parent)
 		parent = make_parent();
@@ -271,7 +274,7 @@ static void mend(struct block_backend *bb)
 
 static void resize(struct block_backend *bb, uint8_t how)
 {
-	if (how & 32)
+	if (how & ENLARGE)
 		vhdx_resize(bb, bb->size + (how & 64 ? 256 << 10 : 3) * MIB);
 	else if (how & 64)
 		vhdx_resize(bb, bb->size / 2 / 4096 * 4096);
@@ -304,6 +307,35 @@ static struct block_backend *open_file(unsigned flags, struct reader *in)
 	return vhdx_open(loop, file, &options, NULL);
 }
 
+/* It stays as it is for the next input. */
+static struct block_backend *copy_parent(struct block_merge *m, bool read_only,
+					 GError **error)
+{
+	const struct block_file_options o = {
+		.path = parent, .read_only = true,
+	};
+	struct block_backend *file = block_file_open(NULL, &o, error);
+	struct block_backend *mem = block_mem_new(loop, file->size, 512);
+
+	if (block_read_now(file, 0, block_mem_bytes(mem), file->size))
+		abort();
+	block_close(file);
+	m->parent_path = parent;
+	return mem;
+}
+
+static void merge(struct block_backend *file)
+{
+	struct block_merge m = {
+		.loop = loop, .file = file, .path = options.path,
+		.open_parent = copy_parent,
+	};
+	g_autoptr(GError) error = NULL;
+
+	if ((vhdx_merge(&m, &error) == 1) != (error != NULL))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader in = { data, size };
@@ -314,6 +346,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!loop)
 		loop = loop_new(NULL);
+	if ((first & MERGE) == MERGE) {
+		merge(change_file(first, &in));
+		return 0;
+	}
 	bb = open_file(first, &in);
 	if (bb && first & MEND) {
 		mend(bb);
