@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/block_mem.h"
 #include "backends/vhd.h"
@@ -359,11 +360,88 @@ static void a_disk_has_its_old_size_or_its_new_one(void **state)
 	end();
 }
 
+/* A disk of zeroes at a path that is to be freed. */
+static char *make_parent(void)
+{
+	const struct vhd_create_options o = {
+		.type = VHD_DYNAMIC, .size = DISK_SIZE, .block_size = BLOCK,
+	};
+	struct block_file_options f = { 0 };
+	struct block_backend *file;
+	char *path;
+	int fd = g_file_open_tmp("vhd-parent-XXXXXX", &path, NULL);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 512), 0);
+	close(fd);
+	f.path = path;
+	file = block_file_open(loop, &f, NULL);
+	assert_true(vhd_create(file, path, &o, NULL));
+	block_close(file);
+	return path;
+}
+
+static struct block_backend *new_child(const char *parent)
+{
+	const struct vhd_create_options o = {
+		.type = VHD_DIFFERENCING, .block_size = BLOCK,
+		.parent = parent,
+	};
+	struct block_backend *mem = block_mem_new(loop, 512, 512);
+
+	assert_true(vhd_create(mem, NAME, &o, NULL));
+	return mem;
+}
+
+static void check_child(unsigned n, GRand *r)
+{
+	g_autoptr(GError) error = NULL;
+	struct block_backend *bb = vhd_open(loop, crashed(n, r), &options,
+					    &error);
+
+	if (!bb)
+		fail_msg("after %u requests: %s", n, error->message);
+	check_resized(bb, latest);
+	block_close(bb);
+}
+
+/* The parent has two names, and goes by either. */
+static void a_child_has_its_old_parent_or_its_new_one(void **state)
+{
+	g_autoptr(GRand) r = g_rand_new_with_seed(11);
+	g_autofree char *parent = NULL, *other = NULL;
+	struct block_backend *file, *bb;
+	struct vhd_facts facts;
+
+	begin();
+	parent = make_parent();
+	other = g_strconcat(parent, ".moved", NULL);
+	file = new_child(parent);
+	bb = vhd_open(loop, recorder_new(file), &options, NULL);
+	live(r, bb);
+	request(bb, BLOCK_FLUSH, false, 0, NULL, 0);
+	begin_log(file);
+	block_close(bb);
+	file = recorder_new(crashed(0, NULL));
+	assert_true(vhd_read_facts(file, NAME, &facts, NULL));
+	assert_int_equal(link(parent, other), 0);
+	assert_int_equal(vhd_rebase(file, &facts, NAME, other, NULL), 0);
+	block_close(file);
+	for (unsigned n = 0; n <= log_of_file->len; n++)
+		for (unsigned how = 0; how < 20; how++)
+			check_child(n, how ? r : NULL);
+	assert_int_equal(unlink(parent), 0);
+	check_child(log_of_file->len, NULL);
+	unlink(other);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_that_was_promised_is_lost),
 		cmocka_unit_test(a_disk_has_its_old_size_or_its_new_one),
+		cmocka_unit_test(a_child_has_its_old_parent_or_its_new_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
