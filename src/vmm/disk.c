@@ -108,7 +108,7 @@ static const struct option {
 	{ "--force", NULL, "write over a file that is there",
 	  OF(CREATE) | OF(CONVERT), set_force },
 	{ "--json", NULL, "for programs",
-	  OF(INFO) | OF(CHECK) | OF(COMMIT), set_json },
+	  OF(INFO) | OF(CHECK) | OF(REBASE) | OF(COMMIT), set_json },
 	{ "--repair", NULL, "mend what can be mended without a guess",
 	  OF(CHECK), set_repair },
 	{ "--replay", NULL, "write what the log of a VHDX has to its places",

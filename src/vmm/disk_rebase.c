@@ -5,6 +5,7 @@
 #include "backends/vhdx.h"
 #include "core/error.h"
 #include "vmm/disk_internal.h"
+#include "vmm/disk_report.h"
 
 static bool fail(const struct disk_args *a, int status, const char *id,
 		 const char *why, const char *advice, GError **error)
@@ -57,6 +58,16 @@ static bool rebase(const struct disk_args *a, struct block_backend *file,
 			       "room on the host's disk", error);
 }
 
+static void report(const struct disk_args *a)
+{
+	struct report r;
+
+	report_begin(&r, true);
+	report_text(&r, "file", a->file);
+	report_text(&r, "parent", a->parent);
+	report_end(&r);
+}
+
 int disk_rebase(const struct disk_args *a, GError **error)
 {
 	const struct block_file_options o = { .path = a->file };
@@ -71,5 +82,7 @@ int disk_rebase(const struct disk_args *a, GError **error)
 	file = block_file_open(NULL, &o, error);
 	ok = file && rebase(a, file, error);
 	block_close(file);
+	if (ok && a->json)
+		report(a);
 	return ok ? 0 : (*error)->code;
 }

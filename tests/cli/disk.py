@@ -160,7 +160,10 @@ def azure(b, run):
 def moved(b, run, child, parent):
     """Its parent is somewhere else; a disk like it is not its parent."""
     before = info(run, child)
-    run_ok(run, 'rebase', child, '--parent', parent)
+    told = json.loads(run_ok(run, 'rebase', child, '--json', '--parent',
+                             parent))
+    assert told == {'file': str(child), 'parent': str(parent)}, told
+    assert run_ok(run, 'rebase', child, '--parent', parent) == ''
     after = info(run, child)
     assert after['parent']['file'].endswith('gone'), after
     assert after.get('data-write-guid') == before.get('data-write-guid')
