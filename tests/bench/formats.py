@@ -92,6 +92,23 @@ def transfers(d):
                    calls(d / 'raw', op), 'per request', '')
 
 
+def differencing(d):
+    """4 KiB of a child beside a raw file: in the parent, in whole blocks of the
+    child, and in blocks that it has in part."""
+    for kind in 'vhdx', 'vhd':
+        children = {name: d / f'{name}.a{kind}'
+                    for name in ('below', 'child', 'partial')}
+        for child in children.values():
+            disk('create', child, '--parent', d / f'a.{kind}')
+        seconds(children['child'], 'write', count=SIZE // MIB, length=MIB,
+                step=MIB)
+        seconds(children['partial'], 'write')
+        for name, child in children.items():
+            for op in ('read',) if name == 'below' else ('read', 'write'):
+                turns(f'{op}-{name}-{kind}', lambda: seconds(child, op),
+                      lambda: seconds(d / 'raw', op), 's', '0.9x of raw')
+
+
 def allocation(d):
     """Each write is the first one of its block; both make the same disk."""
     def fresh():
@@ -152,7 +169,7 @@ def main():
     print(f'{"figure":22} {"kvmbus":>10} {"other":>10} {"ratio":>7} '
           f'{"unit":14} goal')
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
-        for part in transfers, allocation, opening, conversions:
+        for part in transfers, differencing, allocation, opening, conversions:
             part(pathlib.Path(folder))
 
 
