@@ -75,7 +75,7 @@ struct block_backend_ops {
 	/*
 	 * Whoever made the requests under way has no time for them: let those
 	 * that wait here by a rule of ours go on.  None is done() from inside.
-	 * NULL: none ever waits.
+	 * NULL: none ever waits.  What stands on others passes it to them.
 	 */
 	void (*hurry)(struct block_backend *bb);
 	/*

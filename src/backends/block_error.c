@@ -9,6 +9,7 @@ struct block_error {
 	struct loop_note note;
 	struct block_error_rule rule;
 	bool hold;
+	unsigned hurries;
 	GQueue held, failed;	/* struct block_request */
 };
 
@@ -69,6 +70,14 @@ static int error_perform(struct block_backend *bb, struct block_request *rq)
 	return result;
 }
 
+static void error_hurry(struct block_backend *bb)
+{
+	struct block_error *e = container_of(bb, struct block_error, bb);
+
+	e->hurries++;
+	block_hurry(e->inner);
+}
+
 static void error_close(struct block_backend *bb)
 {
 	struct block_error *e = container_of(bb, struct block_error, bb);
@@ -82,6 +91,7 @@ static const struct block_backend_ops error_ops = {
 	.name = "error",
 	.submit = error_submit,
 	.perform = error_perform,
+	.hurry = error_hurry,
 	.close = error_close,
 };
 
@@ -106,6 +116,11 @@ void block_error_set(struct block_backend *bb,
 	struct block_error *e = container_of(bb, struct block_error, bb);
 
 	e->rule = rule ? *rule : (struct block_error_rule){ 0 };
+}
+
+unsigned block_error_hurries(const struct block_backend *bb)
+{
+	return container_of(bb, struct block_error, bb)->hurries;
 }
 
 void block_error_hold(struct block_backend *bb, bool hold)

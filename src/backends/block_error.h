@@ -23,5 +23,7 @@ void block_error_set(struct block_backend *bb,
 		     const struct block_error_rule *rule);
 /* Hold all requests; with @hold false, submit those that were held. */
 void block_error_hold(struct block_backend *bb, bool hold);
+/* How often it was told to hurry; it does nothing about it. */
+unsigned block_error_hurries(const struct block_backend *bb);
 
 #endif

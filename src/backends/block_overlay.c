@@ -277,6 +277,14 @@ static void overlay_submit(struct block_backend *bb, struct block_request *rq)
 	}
 }
 
+static void overlay_hurry(struct block_backend *bb)
+{
+	struct block_overlay *o = container_of(bb, struct block_overlay, bb);
+
+	block_hurry(o->top);
+	block_hurry(o->base);
+}
+
 static void release_write(struct block_job *j)
 {
 	g_aligned_free(write_of(j)->copy);
@@ -306,6 +314,7 @@ static void overlay_close(struct block_backend *bb)
 static const struct block_backend_ops overlay_ops = {
 	.name = "overlay",
 	.submit = overlay_submit,
+	.hurry = overlay_hurry,
 	.leave = overlay_leave,
 	.close = overlay_close,
 };

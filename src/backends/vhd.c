@@ -228,7 +228,12 @@ static uint64_t vhd_next_data(struct block_backend *bb, uint64_t at)
 	return bb->size;
 }
 
-/* A parent is a file, which has nothing to leave. */
+/* A parent is a file, which neither waits nor has anything to leave. */
+static void vhd_hurry(struct block_backend *bb)
+{
+	block_hurry(container_of(bb, struct vhd, bb)->file);
+}
+
 static void vhd_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhd, bb)->file, l);
@@ -253,6 +258,7 @@ static const struct block_backend_ops vhd_ops = {
 	.submit = vhd_submit,
 	.next_data = vhd_next_data,
 	.extend = vhd_extend,
+	.hurry = vhd_hurry,
 	.leave = vhd_leave,
 	.close = vhd_close,
 };

@@ -39,6 +39,11 @@ static int fixed_extend(struct block_backend *bb, uint64_t size)
 	return ret;
 }
 
+static void fixed_hurry(struct block_backend *bb)
+{
+	block_hurry(container_of(bb, struct vhd_fixed, bb)->file);
+}
+
 static void fixed_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhd_fixed, bb)->file, l);
@@ -57,6 +62,7 @@ static const struct block_backend_ops fixed_ops = {
 	.submit = fixed_submit,
 	.next_data = fixed_next_data,
 	.extend = fixed_extend,
+	.hurry = fixed_hurry,
 	.leave = fixed_leave,
 	.close = fixed_close,
 };

@@ -46,7 +46,12 @@ void vhdx_free(struct vhdx *v)
 	g_free(v);
 }
 
-/* Parents are files, which have nothing to leave. */
+/* Parents are files, which neither wait nor have anything to leave. */
+static void vhdx_hurry(struct block_backend *bb)
+{
+	block_hurry(container_of(bb, struct vhdx, bb)->file);
+}
+
 static void vhdx_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhdx, bb)->file, l);
@@ -70,6 +75,7 @@ static const struct block_backend_ops vhdx_ops = {
 	.submit = vhdx_submit,
 	.next_data = vhdx_next_data,
 	.extend = vhdx_extend,
+	.hurry = vhdx_hurry,
 	.leave = vhdx_leave,
 	.close = vhdx_close,
 };
