@@ -79,6 +79,11 @@ struct block_backend_ops {
 	 */
 	void (*hurry)(struct block_backend *bb);
 	/*
+	 * The user has done something about why requests failed: try again
+	 * those that are kept.  None is done() from inside.  NULL: none is.
+	 */
+	void (*again)(struct block_backend *bb);
+	/*
 	 * Let go of the loop while it turns, so that close() can come on
 	 * another thread.  No request is under way, and none comes any more.
 	 * Leads to one l->left(), on the loop, possibly from inside.  NULL: a
@@ -119,6 +124,12 @@ static inline void block_hurry(struct block_backend *bb)
 {
 	if (bb->ops->hurry)
 		bb->ops->hurry(bb);
+}
+
+static inline void block_again(struct block_backend *bb)
+{
+	if (bb->ops->again)
+		bb->ops->again(bb);
 }
 
 static inline void block_leave(struct block_backend *bb, struct block_leave *l)

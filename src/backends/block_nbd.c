@@ -234,11 +234,11 @@ void nbd_fail_all(struct block_nbd *n)
 			n->flushing = false;
 		command_release(n, c);
 		if (of)
-			block_part_end(of, -EIO);
+			block_part_end(of, -ENOTCONN);
 	}
 	for (; p; p = next) {
 		next = p->next;
-		block_part_end(p, -EIO);
+		block_part_end(p, -ENOTCONN);
 	}
 	nbd_link_be_patient(n);
 }

@@ -93,7 +93,7 @@ void nbd_command_send(struct block_nbd *n, struct nbd_command *c);
 void nbd_command_end(struct block_nbd *n, struct nbd_command *c);
 /* Send what waits, if there is a connection, and room. */
 void nbd_pump(struct block_nbd *n);
-/* Answer all that is to be sent, and nothing more, with -EIO. */
+/* Answer all that is to be sent, and nothing more, with -ENOTCONN. */
 void nbd_fail_all(struct block_nbd *n);
 
 static inline bool nbd_is_serving(const struct block_nbd *n)

@@ -420,7 +420,21 @@ void machine_pause(struct machine *m)
 
 void machine_resume(struct machine *m)
 {
+	storage_again(&m->storage);
 	vcpus_resume(&m->vcpus);
+}
+
+/* The guest does not see that the host has failed: it waits, and so does all. */
+static void disk_held(void *host, const struct storage_held *h)
+{
+	struct machine *m = host;
+
+	machine_pause(m);
+	fprintf(stderr,
+		"kvmbus: the host has failed at disk %s (controller %u, "
+		"LUN %u): %s; the guest is paused until, when that is mended: "
+		"kvmbus call %s Resume\n", h->file, h->controller, h->lun,
+		g_strerror(h->error), m->options->control);
 }
 
 bool machine_is_paused(const struct machine *m)
@@ -577,6 +591,7 @@ struct machine *machine_new(const struct options *o, GError **error)
 		kvm_hide_invariant_tsc(&m->kvm);
 	if (!make_hv(m, error))
 		return NULL;
+	storage_watch(&m->storage, disk_held, m);
 	make_bus(m);
 	make_testdev(m);
 	return g_steal_pointer(&m);

@@ -141,6 +141,21 @@ static void list_disk(unsigned controller, unsigned lun, const char *file,
 	g_variant_builder_add(list, "(uus)", controller, lun, name);
 }
 
+static void list_held(const struct storage_held *h, void *list)
+{
+	g_variant_builder_add(list, "(uus)", h->controller, h->lun,
+			      g_strerror(h->error));
+}
+
+static void list_held_disks(void *host, struct control_call *call)
+{
+	GVariantBuilder list;
+
+	g_variant_builder_init(&list, G_VARIANT_TYPE("a(uus)"));
+	storage_list_held(machine_storage(host), list_held, &list);
+	control_return(call, g_variant_new("(a(uus))", &list));
+}
+
 static void disks_seen(const struct storage_result *r, void *arg)
 {
 	struct control_call *call = arg;
@@ -234,6 +249,7 @@ const struct control_method machine_methods[] = {
 	{ "GrowDisk", "controller:u lun:u size:s", "size:t", grow_disk },
 	{ "InsertMedium", "controller:u lun:u file:path", "", insert_medium },
 	{ "ListDisks", "", "disks:a(uus)", list_disks },
+	{ "ListHeldDisks", "", "disks:a(uus)", list_held_disks },
 	{ "Pause", "", "", pause_machine },
 	{ "PowerOff", "", "", power_off },
 	{ "RemoveDisk", "controller:u lun:u", "", remove_disk },

@@ -321,7 +321,8 @@ static const struct option {
 	  "shared=NAME (of this machine, for a disk of several),\n"
 	  "iops=N, bps=SIZE (requests, bytes in a second),\n"
 	  "serial=TEXT, controller=0-3, lun=0-63, reconnect=SECONDS,\n"
-	  "backing=on (an image may name other files)",
+	  "backing=on (an image may name other files),\n"
+	  "on-error=pause (when the host fails at it; needs --control)",
 	  set_disk },
 	{ 0, "cdrom", "FILE|none[,KEY=VALUE]",
 	  "a DVD drive, with that image or device in it; may be repeated\n"
@@ -629,7 +630,8 @@ struct options *options_parse(int argc, char **argv, GError **error)
 		      "kvmbus run --kernel FILE --disk FILE");
 		return NULL;
 	}
-	if (!place_disks(o, error) || !finish_nics(o, error))
+	if (!disks_can_resume(o, error) || !place_disks(o, error) ||
+	    !finish_nics(o, error))
 		return NULL;
 	return g_steal_pointer(&o);
 }

@@ -47,6 +47,7 @@ struct disk_options {
 	uint64_t ephemeral_max;	/* bytes of it; 0: no limit */
 	char *shared;		/* this machine's name for others, or NULL */
 	uint64_t iops, bps;	/* requests and bytes in a second; 0: no limit */
+	bool pause_on_error;	/* what the host fails at waits for the user */
 	unsigned controller;
 	unsigned lun;
 };

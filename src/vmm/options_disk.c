@@ -65,6 +65,9 @@ static bool set_disk_key(void *to, const char *key, const char *value)
 		return parse_rate(value, &d->iops);
 	if (!strcmp(key, "bps"))
 		return options_parse_size(value, &d->bps) && d->bps >= BPS_MIN;
+	if (!strcmp(key, "on-error"))
+		return (d->pause_on_error = !strcmp(value, "pause")) ||
+		       !strcmp(value, "report");
 	if (!strcmp(key, "serial"))
 		return is_word(value, 20) && set_string(&d->serial, value);
 	if (!strcmp(key, "controller"))
@@ -101,29 +104,51 @@ static struct disk_options *parse_disk(const struct keyed *k,
 	return NULL;
 }
 
+static bool shares_well(const struct disk_options *d, const char *value,
+			GError **error)
+{
+	if (!d->shared || (!d->read_only && !d->ephemeral && d->direct))
+		return true;
+	return bad_value(error, "disk", value,
+			 "all who share a disk write it, past the cache of the "
+			 "host", "leave ro=, ephemeral= and direct= out");
+}
+
+/* A pause ends when the user has mended something. */
+static bool pauses_well(const struct disk_options *d, const char *value,
+			GError **error)
+{
+	if (d->pause_on_error && d->shared)
+		return bad_value(error, "disk", value,
+				 "the others would wait for a machine that is "
+				 "paused", "leave on-error= out");
+	if (d->pause_on_error && d->ephemeral_max)
+		return bad_value(error, "disk", value,
+				 "its limit stays, and nobody could make space",
+				 "ephemeral=on, or leave on-error= out");
+	return true;
+}
+
 struct disk_options *disk_options_parse(const char *value, GError **error)
 {
 	static const char *const keys[] = { "ro", "format", "direct",
 					    "ephemeral", "shared", "iops",
 					    "bps", "serial", "controller",
 					    "lun", "reconnect", "backing",
-					    NULL };
+					    "on-error", NULL };
 	static const struct keyed keyed = {
 		.option = "disk", .keys = keys, .set = set_disk_key,
 		.advice = "--disk FILE, ro=on|off format=auto|raw direct=on|off "
 			  "ephemeral=on|off|SIZE shared=NAME iops=N "
 			  "bps=SIZE (64K or more) serial=TEXT "
 			  "controller=0-3 lun=0-63 "
-			  "reconnect=SECONDS backing=on|off",
+			  "reconnect=SECONDS backing=on|off "
+			  "on-error=report|pause",
 	};
 	struct disk_options *d = parse_disk(&keyed, value, error);
 
-	if (!d || !d->shared ||
-	    (!d->read_only && !d->ephemeral && d->direct))
+	if (d && shares_well(d, value, error) && pauses_well(d, value, error))
 		return d;
-	bad_value(error, "disk", value,
-		  "all who share a disk write it, past the cache of the host",
-		  "leave ro=, ephemeral= and direct= out");
 	disk_options_free(d);
 	return NULL;
 }
@@ -152,6 +177,20 @@ bool set_cdrom(struct options *o, const char *value, GError **error)
 	d->cdrom = true;
 	if (!strcmp(d->file, "none"))
 		g_clear_pointer(&d->file, g_free);
+	return true;
+}
+
+bool disks_can_resume(const struct options *o, GError **error)
+{
+	for (unsigned i = 0; i < o->disks->len && !o->control; i++) {
+		const struct disk_options *d = o->disks->pdata[i];
+
+		if (d->pause_on_error)
+			return bad_value(error, "disk", d->file,
+					 "with on-error=pause the machine stays "
+					 "paused until it is told to go on",
+					 "give the machine a --control PATH");
+	}
 	return true;
 }
 

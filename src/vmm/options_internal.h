@@ -38,6 +38,8 @@ char *keyed_parse(const struct keyed *k, const char *value, void *to,
 /* --disk FILE|URI[,KEY=VALUE...], --cdrom FILE|none[,KEY=VALUE...] */
 bool set_disk(struct options *o, const char *value, GError **error);
 bool set_cdrom(struct options *o, const char *value, GError **error);
+/* Whether somebody can end the pauses that disks may begin. */
+bool disks_can_resume(const struct options *o, GError **error);
 /* Give a controller and a LUN to all that have none. */
 bool place_disks(struct options *o, GError **error);
 

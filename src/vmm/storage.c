@@ -75,6 +75,17 @@ static struct block_backend *limit(struct loop *loop,
 					   bb;
 }
 
+/* Outermost, so that what is tried again is paid for again. */
+static struct block_backend *hold(const struct storage *s, struct loop *loop,
+				  const struct disk_options *d,
+				  struct block_backend *bb)
+{
+	struct controller *c = &s->controller[d->controller];
+
+	return bb && d->pause_on_error ?
+		       block_hold_new(loop, bb, &c->place[d->lun].watch) : bb;
+}
+
 struct block_backend *storage_open_medium(struct loop *loop, const char *path,
 					  bool direct, GError **error)
 {
@@ -139,7 +150,7 @@ struct scsi_lun *storage_open_lun(const struct storage *s, struct loop *loop,
 		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
 	bb = dvd ? storage_open_medium(loop, d->file, d->direct, error) :
 		   open_backend(loop, d, ephemeral, error);
-	bb = limit(loop, d, bb);
+	bb = hold(s, loop, d, limit(loop, d, bb));
 	if (!bb)
 		return NULL;
 	lun = dvd ? scsi_dvd_new(bb, &id, STORVSP_TRANSFER_MAX) :
@@ -194,6 +205,7 @@ bool storage_open(struct storage *s, const struct options *o,
 		.options = o, .gm = gm, .main_loop = main_loop,
 	};
 	s->controller = g_new0(struct controller, CONTROLLER_MAX);
+	storage_hold_init(s);
 	for (unsigned i = 0; i < o->disks->len; i++) {
 		const struct disk_options *d = o->disks->pdata[i];
 

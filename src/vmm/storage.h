@@ -15,6 +15,13 @@
 #include "vmbus/bus.h"
 #include "vmm/options.h"
 
+/* A disk that holds requests because the host has failed. */
+struct storage_held {
+	unsigned controller, lun;
+	const char *file;	/* borrowed */
+	int error;		/* errno */
+};
+
 struct storage {
 	struct controller *controller;	/* CONTROLLER_MAX of them */
 	const struct options *options;
@@ -23,12 +30,24 @@ struct storage {
 	struct vmbus *bus;		/* NULL: the guest has none */
 	struct iothread *files;		/* opens and closes; NULL: not yet */
 	GQueue moves;			/* changes under way */
+	void (*held)(void *host, const struct storage_held *h);
+	void *host;
 };
 
 /* Open all disks of @o, which is borrowed, as are @gm and @main_loop. */
 bool storage_open(struct storage *s, const struct options *o,
 		  const struct gmem *gm, struct loop *main_loop,
 		  GError **error);
+/* Before it starts: who hears, on the main loop, of disks that hold. */
+void storage_watch(struct storage *s,
+		   void (*held)(void *host, const struct storage_held *h),
+		   void *host);
+/* Main loop: let all that hold try again; what fails again is told again. */
+void storage_again(struct storage *s);
+/* Main loop: call @each for those that hold now. */
+void storage_list_held(const struct storage *s,
+		       void (*each)(const struct storage_held *h, void *arg),
+		       void *arg);
 /* Offer the controllers. */
 void storage_offer(struct storage *s, struct vmbus *bus);
 bool storage_start(struct storage *s, GError **error);

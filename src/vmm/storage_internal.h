@@ -3,6 +3,7 @@
 #ifndef VMM_STORAGE_INTERNAL_H
 #define VMM_STORAGE_INTERNAL_H
 
+#include "backends/block_hold.h"
 #include "devices/storvsp/storvsp.h"
 #include "vmm/iothread.h"
 #include "vmm/storage.h"
@@ -10,6 +11,12 @@
 struct place {
 	char *file;		/* "" for an empty drive; NULL: no disk */
 	bool busy;		/* it is being changed */
+	struct storage *storage;	/* these never change */
+	unsigned controller, lun;
+	struct block_hold_watch watch;	/* controller's loop */
+	/* Why the disk holds requests, 0: it does not; changed() -> look(). */
+	int error;
+	struct loop_note held;		/* to the main loop: it does */
 };
 
 /* The main loop's, but for what is reached by @sv on its own. */
@@ -18,6 +25,7 @@ struct controller {
 	struct storvsp *sv;
 	bool offered;
 	unsigned next;		/* LUN to look at first for a new disk */
+	struct loop_note again;		/* to its loop: for storvsp_again() */
 	struct place place[STORVSP_LUN_MAX];
 };
 
@@ -27,6 +35,8 @@ struct scsi_lun *storage_open_lun(const struct storage *s, struct loop *loop,
 bool storage_open_controller(struct storage *s, unsigned number,
 			     GError **error);
 void storage_take_place(struct storage *s, const struct disk_options *d);
+/* Before the first disk. */
+void storage_hold_init(struct storage *s);
 /* The threads have stopped. */
 void storage_drop_moves(struct storage *s);
 

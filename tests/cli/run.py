@@ -191,6 +191,14 @@ def disk_cases(b):
         'disk.missing', 'ro=off'
     yield 'disk-is-a-bad-vhd', [*words, b / 'bad.vhd'], DATAERR, \
         'vhd.footer', ''
+    yield 'disk-pauses-for-nobody', [*words, f'{b / "disk"},on-error=pause'], \
+        USAGE, 'usage', 'try: give the machine a --control'
+    yield 'disk-pauses-for-no-space-ever', \
+        [*words, f'{b / "disk"},on-error=pause,ephemeral=4M'], USAGE, \
+        'usage', 'ephemeral=on'
+    yield 'disk-that-pauses', \
+        [*words, f'{b / "disk"},on-error=pause', '--control', b / 'pauses'], \
+        0, '', ''
     yield 'disks-that-forget', \
         [*words, b / 'disk', '-x', '--disk', f'{b / "disk"},ro=on'], 0, '', ''
     yield 'disk-that-forgets', \

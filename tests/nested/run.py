@@ -682,6 +682,68 @@ def host_disk_full(run):
         subprocess.run(['umount', '-l', folder], check=True)
 
 
+HELD = '''
+    head -c 8388608 /dev/urandom >/data
+    sum=$(md5sum </data)
+    write() { dd if=/data of=$1 bs=256k seek=$2 oflag=direct conv=fsync; }
+    at() { echo /dev/$(ls /sys/class/scsi_device/0:0:0:$1/device/block); }
+    first=$(at 0) second=$(at 1)
+    dmesg -c >/dev/null
+    echo BEGIN
+    write $first 0 || exit 1
+    echo 3 >/proc/sys/vm/drop_caches
+    [ "$(head -c 8388608 $first | md5sum)" = "$sum" ] || exit 2
+    dmesg | grep -iE 'error|fail|abort|reset|time' && exit 3
+    echo WRITTEN
+    write $second 0 && exit 4
+    echo REFUSED
+    write $first 64
+    '''
+
+
+def held(m, path, disk, times):
+    """The machine pauses, and says that it is this one that is full."""
+    while call(path, 'GetState') != ['paused']:
+        expect(m.process.poll() is None, 'it has ended')
+    there = ' '.join(call(path, 'ListHeldDisks'))
+    expect(there == f"[(0, {disk}, 'No space left on device')]" and
+           m.stderr().count(f'LUN {disk}): No space') == times,
+           f'it says {there}')
+
+
+@case()
+def full_disk_pauses(run):
+    """It waits for space, the disk's removal, or the end of the machine."""
+    path, folder = SCRATCH / 'control', SCRATCH / 'small'
+    folder.mkdir(exist_ok=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3M', 'small',
+                    folder], check=True)
+    try:
+        disks = [folder / 'first', folder / 'second']
+        for disk in disks:
+            disk.touch()
+            os.truncate(disk, 64 * MIB)
+        m = run('--control', path,
+                disks=[f'{d},on-error=pause' for d in disks], script=HELD)
+        m.wait_for('BEGIN')
+        held(m, path, 0, 1)
+        call(path, 'Resume')
+        held(m, path, 0, 2)
+        subprocess.run(['mount', '-o', 'remount,size=9M', folder], check=True)
+        call(path, 'Resume')
+        m.wait_for('WRITTEN')
+        held(m, path, 1, 1)
+        call(path, 'RemoveDisk', 0, 1)
+        expect(call(path, 'ListHeldDisks') == ['[]'], 'a disk that is gone')
+        call(path, 'Resume')
+        m.wait_for('REFUSED')
+        held(m, path, 0, 3)
+        m.process.terminate()
+        m.finish(128 + signal.SIGTERM)
+    finally:
+        subprocess.run(['umount', '-l', folder], check=True)
+
+
 @case()
 def read_only_disk(run):
     disk = new_disk('data', 16 * MIB)

@@ -258,6 +258,12 @@ void scsi_lun_reset(struct scsi_lun *lun)
 		scsi_share_reset(lun->share);
 }
 
+void scsi_lun_again(struct scsi_lun *lun)
+{
+	if (lun->medium)
+		block_again(lun_bb(lun));
+}
+
 void scsi_lun_hurry(struct scsi_lun *lun)
 {
 	if (lun->medium)

@@ -123,6 +123,8 @@ void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq);
  * loop, possibly from inside.
  */
 void scsi_lun_leave(struct scsi_lun *lun, struct block_leave *l);
+/* Try again what the host failed at, if the backend keeps that. */
+void scsi_lun_again(struct scsi_lun *lun);
 /* The guest has reset it, or begins anew. */
 void scsi_lun_reset(struct scsi_lun *lun);
 /* No request is in flight.  Closes the backend.  NULL is fine. */

@@ -643,6 +643,13 @@ struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number)
 	return number < STORVSP_LUN_MAX ? lun_of(&sv->slot[number]) : NULL;
 }
 
+void storvsp_again(struct storvsp *sv)
+{
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		if (sv->slot[i].lun)
+			scsi_lun_again(sv->slot[i].lun);
+}
+
 struct vmbus_device *storvsp_device(struct storvsp *sv)
 {
 	return &sv->vmbus;

@@ -72,6 +72,9 @@ struct scsi_lun *storvsp_lun(const struct storvsp *sv, unsigned number);
 /* On its loop: let the guest look at all LUNs, now that one is different. */
 void storvsp_announce(struct storvsp *sv);
 
+/* On its loop: let all LUNs try again what the host failed at. */
+void storvsp_again(struct storvsp *sv);
+
 /* To be offered with vmbus_offer(). */
 struct vmbus_device *storvsp_device(struct storvsp *sv);
 

@@ -430,7 +430,7 @@ static void requests_that_nobody_waits_for_do_not_wait(void **state)
 	submit(&s, BLOCK_READ, 0, buf, 512);
 	block_hurry(bb);
 	assert_false(s.over);
-	assert_int_equal(finish(&s), -EIO);
+	assert_int_equal(finish(&s), -ENOTCONN);
 	/* This one is of somebody who does. */
 	submit(&s, BLOCK_READ, 0, buf, 512);
 	nbd_server_start(server);
@@ -449,10 +449,10 @@ static void requests_fail_when_it_stays_away_and_work_again(void **state)
 	start_with(&usual, 1);
 	assert_int_equal(write_byte(512, 3, 512), 0);
 	nbd_server_stop(server);
-	assert_int_equal(request(BLOCK_READ, 512, buf, 512), -EIO);
+	assert_int_equal(request(BLOCK_READ, 512, buf, 512), -ENOTCONN);
 	/* At once from now on. */
-	assert_int_equal(request(BLOCK_READ, 512, buf, 512), -EIO);
-	assert_int_equal(flush(), -EIO);
+	assert_int_equal(request(BLOCK_READ, 512, buf, 512), -ENOTCONN);
+	assert_int_equal(flush(), -ENOTCONN);
 	nbd_server_start(server);
 	do {
 		loop_turn(loop, true);
@@ -476,7 +476,7 @@ static void a_disk_that_fails_lets_its_loop_rest(void **state)
 	for (unsigned reconnect = 0; reconnect < 2; reconnect++) {
 		start_with(&usual, reconnect);
 		nbd_server_stop(server);
-		assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
+		assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
 		loop_timer_set(loop, &t, loop_now(loop) + 100 * MS);
 		for (turns = 0; t.due_ns; turns++)
 			loop_turn(loop, true);
@@ -501,9 +501,9 @@ static void one_connection_is_all_without_reconnecting(void **state)
 
 	start_with(&usual, 0);
 	nbd_server_fault(server, NBD_DROPS_BEFORE, 0);
-	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
-	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
-	assert_int_equal(block_read_now(bb, 0, buf, 512), -EIO);
+	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
+	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
+	assert_int_equal(block_read_now(bb, 0, buf, 512), -ENOTCONN);
 	assert_int_equal(nbd_server_connections(server), 1);
 }
 
@@ -515,11 +515,11 @@ static void another_disk_does_not_take_its_place(void **state)
 	nbd_server_stop(server);
 	nbd_server_change(server, DISK_SIZE / 2, NBD_ALL);
 	nbd_server_start(server);
-	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
+	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
 	nbd_server_stop(server);
 	nbd_server_change(server, DISK_SIZE, NBD_ALL | NBD_READ_ONLY);
 	nbd_server_start(server);
-	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
+	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
 }
 
 static void it_is_closed_while_it_looks_for_the_server(void **state)
@@ -528,7 +528,7 @@ static void it_is_closed_while_it_looks_for_the_server(void **state)
 
 	start_with(&usual, 1);
 	nbd_server_stop(server);
-	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -EIO);
+	assert_int_equal(request(BLOCK_READ, 0, buf, 512), -ENOTCONN);
 }
 
 /*
@@ -616,7 +616,7 @@ static void it_leaves_while_it_looks_for_the_server(void **state)
 
 			submit(&s, BLOCK_READ, 0, buf, 512);
 			block_hurry(bb);
-			assert_int_equal(finish(&s), -EIO);
+			assert_int_equal(finish(&s), -ENOTCONN);
 		}
 		leave();
 		g_clear_pointer(&bb, block_close);

@@ -251,6 +251,27 @@ static void disks_may_be_ephemeral(void **state)
 	assert_true(o->ephemeral);
 }
 
+static void disks_may_pause_the_machine(void **state)
+{
+	autoptr(options) o = parse("kvmbus run --kernel k --control c --disk a "
+				   "--disk b,on-error=report -x "
+				   "--disk c,on-error=pause,iops=5", NULL);
+
+	for (unsigned i = 0; i < 3; i++) {
+		const struct disk_options *d = o->disks->pdata[i];
+
+		assert_int_equal(d->pause_on_error, i == 2);
+	}
+	refused("kvmbus run --kernel k --control c --disk a,on-error=stop",
+		"on-error=stop");
+	/* Nobody could let it go on. */
+	refused("kvmbus run --kernel k --disk a,on-error=pause", "--control");
+	refused("kvmbus run --kernel k --control c "
+		"--disk a,on-error=pause,ephemeral=1M", "its limit");
+	refused("kvmbus run --kernel k --control c "
+		"--disk a,on-error=pause,shared=m", "would wait");
+}
+
 static void disks_may_be_slow(void **state)
 {
 	autoptr(options) o = parse("kvmbus run --kernel k --disk a "
@@ -307,6 +328,7 @@ int main(void)
 		cmocka_unit_test(drives_have_places_among_the_disks),
 		cmocka_unit_test(disks_may_be_ephemeral),
 		cmocka_unit_test(a_file_name_may_hold_commas),
+		cmocka_unit_test(disks_may_pause_the_machine),
 		cmocka_unit_test(disks_may_be_slow),
 		cmocka_unit_test(other_commands_are_known),
 	};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * block_hold - a disk that keeps the requests at which the host fails, until it
+ * is told to try again.
+ *
+ *	passing --one fails--> holding --again()--> passing
+ *	                          |
+ *	                          +--hurry(): all end, as they failed or now do
+ *
+ * While it holds, new requests wait behind those that failed; what is under way
+ * goes on.  All go on in the order in which they came.
+ *
+ * A flush that fails is not held, nor is that of a write with FUA: the next one
+ * would say of what the host has lost that it is stable.  But one that found no
+ * server (-ENOTCONN) has lost nothing.
+ */
+#ifndef BACKENDS_BLOCK_HOLD_H
+#define BACKENDS_BLOCK_HOLD_H
+
+#include "backend/block.h"
+
+struct block_hold_watch {
+	/*
+	 * On its loop: it begins to hold, for this -errno; 0: it holds no
+	 * more.
+	 */
+	void (*changed)(struct block_hold_watch *w, int error);
+};
+
+/* @below, which passes; @watch is borrowed. */
+struct block_backend *block_hold_new(struct loop *loop,
+				     struct block_backend *below,
+				     struct block_hold_watch *watch);
+
+#endif
