@@ -13,6 +13,7 @@
 
 #include "backends/block_nbd.h"
 #include "backends/qemu_nbd.h"
+#include "backends/start_guard.h"
 #include "core/autoptr.h"
 #include "core/error.h"
 
@@ -22,6 +23,7 @@
 struct qemu_nbd {
 	pid_t pid;
 	int words;		/* what it writes to stderr */
+	struct start_guard guard;
 };
 
 /* All that exec() needs, made before fork(). */
@@ -32,6 +34,7 @@ struct program {
 	char *listen_pid;	/* of @envp, to be filled in */
 	size_t listen_pid_max;
 	pid_t parent;
+	int go[2];		/* a pipe: it waits for a byte, or our end */
 	int listener, null, words;
 };
 
@@ -52,13 +55,15 @@ static bool fail(const struct block_file_options *o, int status,
 static void become(const struct program *p)
 {
 	sigset_t none;
+	char byte;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (getppid() != p->parent)
+	close(p->go[1]);
+	if (getppid() != p->parent || read(p->go[0], &byte, 1) != 1)
 		_exit(EXIT_FAILURE);
 	dup2(p->null, STDIN_FILENO);
 	dup2(p->null, STDOUT_FILENO);
@@ -211,6 +216,26 @@ static int start(const struct program *without)
 	return pid < 0 ? -errno : pid;
 }
 
+/* It begins when there is somebody who would end it. */
+static int start_guarded(struct qemu_nbd *q, struct program *p)
+{
+	autofd from = -1, to = -1;
+	int ret;
+
+	if (pipe2(p->go, O_CLOEXEC) < 0)
+		return -errno;
+	from = p->go[0];
+	to = p->go[1];
+	ret = start(p);
+	if (ret < 0)
+		return ret;
+	q->pid = ret;
+	ret = start_guard_begin(&q->guard, q->pid);
+	if (!ret && write(to, "", 1) != 1)
+		ret = -errno;
+	return ret;
+}
+
 /*
  * Its words go to a pipe that it does not wait for: what is more than fits is
  * lost.
@@ -229,12 +254,11 @@ static int run(struct qemu_nbd *q, const char *path, char *const *argv)
 	listener = p.listener = make_sockets(&client);
 	if (listener < 0)
 		return listener;
-	ret = start(&p);
+	ret = start_guarded(q, &p);
 	if (ret < 0) {
 		close(client);
 		return ret;
 	}
-	q->pid = ret;
 	return client;
 }
 
@@ -243,6 +267,7 @@ static void finish(void *user)
 {
 	struct qemu_nbd *q = user;
 
+	start_guard_end(&q->guard);
 	while (q->pid > 0 && waitpid(q->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (q->words >= 0)
@@ -271,8 +296,9 @@ static void give_up(struct qemu_nbd *q, const struct block_file_options *o,
 {
 	g_autofree char *words = NULL;
 
+	/* Nothing has been written, and SIGTERM could be missed. */
 	if (q->pid > 0)
-		kill(q->pid, SIGTERM);
+		kill(q->pid, SIGKILL);
 	while (q->pid > 0 && waitpid(q->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	q->pid = 0;
@@ -317,7 +343,9 @@ struct block_backend *qemu_nbd_open(struct loop *loop,
 		return NULL;
 	}
 	bb = block_nbd_open(loop, &nbd, error);
-	if (!bb)
+	if (bb)
+		start_guard_end(&q->guard);
+	else
 		give_up(q, o, error);
 	return bb;
 }

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import subprocess
 import time
 
@@ -174,7 +175,6 @@ def killed(b, run, kvmbus):
     before = set(os.listdir(b.folder))
     other = subprocess.Popen([kvmbus, 'disk', 'convert', b / 'big.qcow2',
                               b / 'big.out'], stderr=subprocess.DEVNULL)
-    # Its SIGTERM is lost on a qemu-nbd that has not quite started.
     while set(os.listdir(b.folder)) == before and other.poll() is None:
         time.sleep(0.001)
     handle = os.pidfd_open(children(other.pid)[0])
@@ -182,6 +182,32 @@ def killed(b, run, kvmbus):
     other.wait()
     assert select.select([handle], [], [], 30)[0], 'qemu-nbd goes on'
     os.close(handle)
+
+
+def killed_early(b, kvmbus):
+    """Nor one that had not begun to serve, and that signals do not end."""
+    folder, pid = b / 'stuck', b / 'stuck/pid'
+    folder.mkdir()
+    program = b.write('stuck/qemu-nbd', f'''#!/bin/sh
+    trap '' TERM HUP INT
+    echo $$ >{pid}.new && mv {pid}.new {pid}
+    exec sleep 1000
+    '''.encode())
+    program.chmod(0o755)
+    b.write('early.qcow2', b'QFI\xfb\0\0\0\3' + bytes(504))
+    other = subprocess.Popen(
+        [kvmbus, 'disk', 'info', b / 'early.qcow2'],
+        env={**os.environ, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+    while not pid.exists() and other.poll() is None:
+        time.sleep(0.001)
+    handle = os.pidfd_open(int(pid.read_text()))
+    other.kill()
+    other.wait()
+    ended = select.select([handle], [], [], 30)[0]
+    if not ended:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    os.close(handle)
+    assert ended, 'what it has started goes on'
 
 
 def functions(kvmbus):
@@ -193,5 +219,6 @@ def functions(kvmbus):
         lambda b, run: without_library(b, run, kvmbus)
     for f in servers, tls, images, backing, locked_images:
         yield f'nbd-{f.__name__.replace("_", "-")}', f if QEMU_NBD else None
+    yield 'nbd-killed-early', lambda b, run: killed_early(b, kvmbus)
     yield 'nbd-killed', (lambda b, run: killed(b, run, kvmbus)) \
         if QEMU_NBD else None
