@@ -155,13 +155,50 @@ bool vhdx_parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
 	return vhdx_fail(error, path, "vhdx.parent-sectors", why, NULL);
 }
 
+/*
+ * A parent that was not closed, by a commit that was stopped: what it has stays
+ * the same when its log is replayed.  Who only reads the child changes nothing.
+ */
+static struct block_backend *replayed(const struct block_chain *at,
+				      const struct vhdx_locator *l,
+				      struct block_chain *below,
+				      struct block_backend *file,
+				      GError **error)
+{
+	struct vhdx *v = vhdx_new(NULL, file);
+	bool good = at->options.read_only ||
+		    !vhdx_headers_read(v, below->options.path, NULL) ||
+		    vhdx_log_is_empty(v);
+	struct block_chain writer = *at;
+
+	v->file = NULL;		/* borrowed */
+	vhdx_free(v);
+	if (good)
+		return file;
+	block_close(file);
+	writer.write_parent = true;
+	file = block_parent_open(&writer, l->paths, below, error);
+	if (!file)
+		return NULL;
+	v = vhdx_new(NULL, file);
+	good = vhdx_headers_read(v, below->options.path, error) &&
+	       (vhdx_log_is_empty(v) ||
+		vhdx_replay(v, below->options.path, error));
+	vhdx_free(v);
+	return good ? block_parent_open(at, l->paths, below, error) : NULL;
+}
+
 static bool open_parent(struct vhdx *v, const struct block_chain *at,
 			const struct vhdx_locator *l, GError **error)
 {
 	struct block_chain below;
 	struct block_backend *file = block_parent_open(at, l->paths, &below,
 						       error);
-	struct vhdx *parent = file ? open_one(&below, file, error) : NULL;
+	struct vhdx *parent;
+
+	if (file)
+		file = replayed(at, l, &below, file, error);
+	parent = file ? open_one(&below, file, error) : NULL;
 
 	if (!parent)
 		return false;
