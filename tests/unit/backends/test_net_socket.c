@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "backends/net_socket.h"
+#include "core/autoptr.h"
 #include "core/error.h"
 #include "core/util.h"
+#include "nat_frames.h"
 
 #define SECOND	UINT64_C(1000000000)
 
@@ -320,6 +322,106 @@ static void a_passt_that_is_started_has_the_other_end(void **state)
 	g_unlink(program);
 }
 
+/* A guest of the real one, by hand. */
+static void send_to_passt(struct net_backend *nb, struct frame *out)
+{
+	const struct iovec iov = { out->bytes, out->len };
+	const struct net_frame f = { .iov = &iov, .iovcnt = 1,
+				     .len = out->len };
+	struct nat_packet packet;
+
+	assert_int_equal(nat_filter(out->bytes, out->len, true, &packet),
+			 NAT_PASS);
+	nat_finish_checksums(out->bytes, &packet);
+	assert_int_equal(net_send(nb, &f, 1), 1);
+}
+
+/* The next frame of @protocol. */
+static const uint8_t *wait_for(struct rig *r, struct frame *in,
+			       uint8_t protocol)
+{
+	const struct iovec iov = { in->bytes, sizeof(in->bytes) };
+	struct net_frame f = { .iov = &iov, .iovcnt = 1 };
+
+	for (;;) {
+		while (net_recv(r->a.nb, &f))
+			if (get16(in->bytes + 12) == 0x0800 &&
+			    in->bytes[23] == protocol)
+				return in->bytes + 34;
+		assert_int_equal(r->a.down, 0);
+		loop_turn(r->loop, true);
+	}
+}
+
+static const uint8_t *option(const uint8_t *dhcp, uint8_t code)
+{
+	for (size_t at = 240; at < 540 && dhcp[at] != 255;
+	     at += 2 + dhcp[at + 1])
+		if (dhcp[at] == code)
+			return dhcp + at + 2;
+	fail_msg("no option %u", code);
+	return NULL;
+}
+
+/* It is installed, and has the sandbox and the network that it insists on. */
+static bool passt_can_run(void)
+{
+	g_autofree char *program = g_find_program_in_path("passt");
+	g_autofree char *routes = NULL;
+	int status = -1;
+
+	return program &&
+	       g_spawn_command_line_sync("unshare --user true", NULL, NULL,
+					 &status, NULL) && !status &&
+	       g_file_get_contents("/proc/net/route", &routes, NULL, NULL) &&
+	       strstr(routes, "\t00000000\t");
+}
+
+static void a_real_passt_gives_a_lease_and_a_connection(void **state)
+{
+	static struct frame in, out;
+	const uint8_t kind[] = { 99, 130, 83, 99, 53, 1, 1, 255 };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(addr);
+	char guest[INET_ADDRSTRLEN], router[INET_ADDRSTRLEN];
+	autofd fd = -1;
+	uint8_t dhcp[300] = { 1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78 };
+	struct rig *r = *state;
+	const uint8_t *got;
+
+	if (!passt_can_run()) {
+		print_message("passt cannot run here\n");
+		skip();
+	}
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	r->a.nb = open_passt(r->loop, NULL, NULL);
+	assert_non_null(r->a.nb);
+	r->a.nb->user = (struct net_user){ on_event, on_event, on_link, &r->a };
+
+	memcpy(dhcp + 28, guest_mac, 6);
+	memcpy(dhcp + 236, kind, sizeof(kind));
+	fill_udp(frame_ip4(&out, IPPROTO_UDP, "0.0.0.0", "255.255.255.255",
+			   8 + sizeof(dhcp)), 68, 67, dhcp, sizeof(dhcp));
+	send_to_passt(r->a.nb, &out);
+	got = wait_for(r, &in, IPPROTO_UDP);
+	assert_int_equal(get16(got + 2), 68);
+	assert_int_equal(*option(got + 8, 53), 2);
+	inet_ntop(AF_INET, got + 8 + 16, guest, sizeof(guest));
+	inet_ntop(AF_INET, option(got + 8, 3), router, sizeof(router));
+
+	/* The router's ports are those of this host. */
+	fill_tcp(frame_ip4(&out, IPPROTO_TCP, guest, router, 20), 1000,
+		 ntohs(addr.sin_port), 100, 0, TH_SYN);
+	send_to_passt(r->a.nb, &out);
+	got = wait_for(r, &in, IPPROTO_TCP);
+	assert_int_equal(got[13], TH_SYN | TH_ACK);
+	assert_int_equal(get32(got + 8), 101);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -335,6 +437,7 @@ int main(void)
 		TEST(a_passt_that_is_not_there_is_an_error),
 		TEST(a_passt_that_is_not_installed_is_an_error),
 		TEST(a_passt_that_is_started_has_the_other_end),
+		TEST(a_real_passt_gives_a_lease_and_a_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
