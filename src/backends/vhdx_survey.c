@@ -176,10 +176,10 @@ bool vhdx_may_share(struct vhdx *v, const char *path, GError **error)
 
 	if (!may_use(v, &s, path, error))
 		return false;
-	return s.payload == v->layout.blocks ||
+	return (v->layout.leave_allocated && s.payload == v->layout.blocks) ||
 	       vhdx_fail(error, path, "vhdx.shared",
-			 "some of its blocks are not in the file, and machines "
-			 "that share it cannot add them",
+			 "it is not fixed, or some of its blocks are not in the "
+			 "file, and machines that share it cannot add them",
 			 "make a new one: kvmbus disk convert --fixed");
 }
 

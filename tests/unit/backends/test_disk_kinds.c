@@ -469,6 +469,22 @@ static void a_vhdx_that_has_to_change_is_not_shared(void **state)
 	}
 }
 
+/* It may have become one that gives back blocks by its log. */
+static void a_dynamic_vhdx_with_all_blocks_is_not_shared(void **state)
+{
+	const struct block_file_options o = { .path = image, .shared = "a" };
+	const struct block_file_options f = { .path = image };
+	g_autoptr(GError) error = NULL;
+	struct block_backend *file;
+
+	make(create_vhdx, false);
+	write_half(image, 0);
+	file = block_file_open(NULL, &f, NULL);
+	assert_non_null(file);
+	assert_null(vhdx_open(NULL, file, &o, &error));
+	assert_non_null(strstr(error->message, "[vhdx.shared]"));
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -488,6 +504,7 @@ int main(void)
 		TEST(zeroes_are_holes_of_a_qcow2),
 		TEST(machines_share_a_fixed_vhdx),
 		TEST(a_vhdx_that_has_to_change_is_not_shared),
+		TEST(a_dynamic_vhdx_with_all_blocks_is_not_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
