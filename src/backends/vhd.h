@@ -49,6 +49,9 @@ struct vhd_facts {
 bool vhd_read_facts(struct block_backend *file, const char *path,
 		    struct vhd_facts *facts, GError **error);
 
+/* How many blocks a dynamic or differencing disk has. */
+uint32_t vhd_blocks(const struct vhd_facts *facts);
+
 /*
  * Whether each block of the dynamic or differencing disk in @file has a place of
  * its own there: else an error about @path.

@@ -296,8 +296,7 @@ static struct block_backend *open_dynamic(struct opening *o,
 	v->bb.size = o->facts.size;
 	v->bb.growable = false;
 	v->table = be64toh(h->table_offset);
-	v->blocks = (uint32_t)((v->bb.size + v->block_size - 1) /
-			       v->block_size);
+	v->blocks = vhd_blocks(&o->facts);
 	v->end = end_of_header(v, h);
 	vhd_init(v, o->chain.loop);
 	if (!vhd_table_read(v, &o->facts, o->chain.options.path, error))

@@ -48,13 +48,19 @@ static bool meets(uint64_t at, uint64_t len, uint64_t other,
 	return at < other + other_len && other < at + len;
 }
 
+uint32_t vhd_blocks(const struct vhd_facts *facts)
+{
+	uint32_t size = be32toh(facts->header.block_size);
+
+	return (uint32_t)((facts->size + size - 1) / size);
+}
+
 bool vhd_is_on_structure(const struct block_backend *file,
 			 const struct vhd_facts *facts, uint64_t at,
 			 uint64_t len)
 {
 	const struct vhd_header *h = &facts->header;
-	uint64_t block = be32toh(h->block_size);
-	uint64_t blocks = (facts->size + block - 1) / block;
+	uint64_t blocks = vhd_blocks(facts);
 
 	/* The header may have room for more blocks. */
 	if (at < VHD_SECTOR ||
@@ -187,8 +193,7 @@ bool vhd_may_write(struct block_backend *file, const char *path,
 
 	v.bb.read_only = false;
 	v.bitmap_size = vhd_bitmap_size(v.block_size);
-	v.blocks = (uint32_t)((facts->size + v.block_size - 1) /
-			      v.block_size);
+	v.blocks = vhd_blocks(facts);
 	ok = vhd_table_read(&v, facts, path, error);
 	g_free(v.bat);
 	return ok;

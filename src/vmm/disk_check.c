@@ -56,8 +56,7 @@ static void count_blocks(struct check *c, uint32_t *entries, uint32_t count)
 
 static bool check_table(struct check *c, GError **error)
 {
-	uint32_t block = be32toh(c->facts.header.block_size);
-	uint32_t count = (uint32_t)((c->facts.size + block - 1) / block);
+	uint32_t count = vhd_blocks(&c->facts);
 	uint64_t bytes = vhd_table_size(count);
 	g_autofree uint32_t *entries = NULL;
 	int result;
