@@ -87,7 +87,7 @@ static void have_blocks(struct vhd *v, uint32_t blocks)
 		return;
 	v->bat = g_realloc(v->bat, bytes);
 	for (uint32_t i = v->blocks; i < bytes / sizeof(*v->bat); i++)
-		v->bat[i] = VHD_UNUSED;
+		vhd_entry_set(v, i, VHD_UNUSED);
 	v->fresh = larger_bitmap(v->fresh, v->blocks, blocks);
 	v->full = larger_bitmap(v->full, v->blocks, blocks);
 	v->blocks = blocks;
