@@ -142,6 +142,15 @@ static int hold_measure(struct block_backend *bb)
 	return ret;
 }
 
+static int hold_extend(struct block_backend *bb, uint64_t size)
+{
+	struct block_hold *h = container_of(bb, struct block_hold, bb);
+	int ret = block_extend(h->below, size);
+
+	bb->size = h->below->size;
+	return ret;
+}
+
 static void hold_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct block_hold, bb)->below, l);
@@ -161,6 +170,7 @@ static const struct block_backend_ops hold_ops = {
 	.name = "hold",
 	.submit = hold_submit,
 	.measure = hold_measure,
+	.extend = hold_extend,
 	.hurry = hold_hurry,
 	.again = hold_again,
 	.leave = hold_leave,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "backends/block_error.h"
+#include "backends/block_hold.h"
 #include "backends/block_limit.h"
 #include "backends/block_mem.h"
 #include "backends/block_overlay.h"
@@ -359,13 +360,16 @@ static void sizes_that_cannot_be_are_refused(void **state)
 static void what_is_above_or_below_decides_with_it(void **state)
 {
 	const struct block_limits limits = { .ops = 1000000 };
-	struct block_backend *limited, *overlay;
+	struct block_hold_watch watch = { 0 };
+	struct block_backend *limited, *held, *overlay;
 
 	create(VHDX, 3 * MIB);
 	limited = block_limit_new(t.loop, t.bb, &limits);
-	assert_int_equal(block_extend(limited, 4 * MIB), 0);
+	held = block_hold_new(t.loop, limited, &watch);
+	assert_int_equal(block_extend(held, 4 * MIB), 0);
 	assert_int_equal(limited->size, 4 * MIB);
-	overlay = block_overlay_new(t.loop, limited,
+	assert_int_equal(held->size, 4 * MIB);
+	overlay = block_overlay_new(t.loop, held,
 				    block_mem_new(t.loop, 4 * MIB, 512), 0);
 	assert_int_equal(block_extend(overlay, 5 * MIB), -EOPNOTSUPP);
 	block_close(overlay);
