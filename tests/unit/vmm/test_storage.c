@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,6 +217,106 @@ static void changes_under_way_end_with_the_machine(void **state)
 	storage_look(&t.s, &reply);
 }
 
+/* A disk whose file ends too early is one at which the host fails. */
+struct guest_read {
+	struct loop_note note;
+	struct scsi_request rq;
+	uint8_t buf[512];
+	struct iovec iov;
+	int over;		/* atomic: the loop's to the test's */
+};
+
+static unsigned told, listed;
+
+static void disk_held(void *host, const struct storage_held *h)
+{
+	assert_ptr_equal(host, &t);
+	assert_int_equal(h->controller, 3);
+	assert_int_equal(h->lun, 7);
+	assert_int_equal(h->error, EIO);
+	assert_string_equal(h->file, t.disc);
+	told++;
+}
+
+static void wait_until_told(unsigned times)
+{
+	while (told < times)
+		loop_turn(t.loop, true);
+}
+
+static void list_held(const struct storage_held *h, void *arg)
+{
+	assert_int_equal(h->lun, 7);
+	listed++;
+}
+
+static unsigned those_held(void)
+{
+	listed = 0;
+	storage_list_held(&t.s, list_held, NULL);
+	return listed;
+}
+
+static void read_over(struct scsi_request *rq)
+{
+	struct guest_read *r = container_of(rq, struct guest_read, rq);
+
+	__atomic_store_n(&r->over, 1, __ATOMIC_RELEASE);
+}
+
+static void read_block(struct loop_note *note)
+{
+	struct guest_read *r = container_of(note, struct guest_read, note);
+
+	r->iov = (struct iovec){ r->buf, sizeof(r->buf) };
+	r->rq = (struct scsi_request){
+		.cdb = { 0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0 }, .cdb_len = 10,
+		.dir = SCSI_DATA_IN, .data = &r->iov, .data_cnt = 1,
+		.data_len = sizeof(r->buf), .done = read_over,
+	};
+	scsi_submit(storvsp_lun(t.s.controller[3].sv, 7), &r->rq);
+}
+
+static int set_up_held(void **state)
+{
+	struct disk_options *d = g_new0(struct disk_options, 1);
+
+	set_up(state);
+	storage_close(&t.s);
+	d->file = g_strdup(t.disc);
+	d->raw = d->pause_on_error = true;
+	d->controller = 3;
+	d->lun = 7;
+	g_ptr_array_set_size(t.options.disks, 0);
+	g_ptr_array_add(t.options.disks, d);
+	told = 0;
+	assert_true(storage_open(&t.s, &t.options, NULL, t.loop, NULL));
+	storage_watch(&t.s, disk_held, &t);
+	assert_true(storage_start(&t.s, NULL));
+	return 0;
+}
+
+static void a_disk_that_holds_tells_and_is_tried_again(void **state)
+{
+	struct guest_read r = { .note.run = read_block };
+
+	assert_int_equal(truncate(t.disc, 0), 0);
+	assert_int_equal(those_held(), 0);
+	loop_post(iothread_loop(t.s.controller[3].io), &r.note);
+	wait_until_told(1);
+	assert_int_equal(those_held(), 1);
+	storage_again(&t.s);
+	wait_until_told(2);
+	assert_int_equal(those_held(), 1);
+	assert_int_equal(truncate(t.disc, 4 * SCSI_DVD_BLOCK), 0);
+	storage_again(&t.s);
+	while (!__atomic_load_n(&r.over, __ATOMIC_ACQUIRE))
+		g_thread_yield();
+	assert_int_equal(r.rq.status, SCSI_GOOD);
+	assert_int_equal(those_held(), 0);
+	assert_int_equal(told, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +326,9 @@ int main(void)
 		TEST(a_list_that_crosses_a_change_is_that_of_before_or_after),
 		TEST(what_cannot_be_is_refused),
 		TEST(changes_under_way_end_with_the_machine),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_holds_tells_and_is_tried_again, set_up_held,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
