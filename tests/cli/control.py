@@ -40,6 +40,12 @@ def call_of_another(b, run, check):
                      'control.protocol', 'as a machine')
 
 
+def listens(path):
+    """The name is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
+
+
 @contextlib.contextmanager
 def machine(kvmbus, b, *words):
     """One whose guest only spins; what is left of it is killed."""
@@ -50,7 +56,7 @@ def machine(kvmbus, b, *words):
          'off', '-m', '16M', '--timeout', '60s', '--control', path, *words],
         stderr=subprocess.PIPE, text=True)
     try:
-        while not path.exists() and vm.poll() is None:
+        while not listens(path) and vm.poll() is None:
             time.sleep(0.01)
         yield path, vm
     finally:
