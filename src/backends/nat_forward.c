@@ -40,7 +40,7 @@ static bool is_same(const struct sockaddr_storage *a,
 		return false;
 	if (a->ss_family == AF_INET)
 		return !memcmp(a, b, sizeof(struct sockaddr_in));
-	return a6->sin6_port == b6->sin6_port &&
+	return !memcmp(&a6->sin6_port, &b6->sin6_port, sizeof(in_port_t)) &&
 	       !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr));
 }
 
