@@ -30,7 +30,7 @@ static const struct {
 	[REBASE] = { "rebase", "FILE", "say where its parent is now", 1, 1,
 		     disk_rebase },
 	[COMMIT] = { "commit", "FILE", "write what it has to its parent, which "
-		     "other disks made from that lose", 1, 1, disk_commit },
+		     "its siblings lose", 1, 1, disk_commit },
 };
 
 static bool set_format(struct disk_args *a, const char *value, GError **error)

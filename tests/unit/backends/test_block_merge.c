@@ -66,6 +66,7 @@ static uint8_t *buf;
 static GRand *rand_;
 static GArray *records;
 static unsigned busy;
+static uint32_t vhdx_block;
 static struct block_backend *instead;	/* of the parent's file */
 static const struct block_error_rule *rule;	/* for that */
 
@@ -129,7 +130,9 @@ static void request(struct block_backend *bb, enum block_op op, uint64_t at,
 
 static void make_vhdx(enum disk disk, uint64_t size)
 {
-	struct vhdx_create_options o = { .size = size, .block_size = MIB };
+	struct vhdx_create_options o = {
+		.size = size, .block_size = vhdx_block,
+	};
 	struct block_backend *file = open_file(disk);
 
 	if (disk != BASE)
@@ -322,6 +325,7 @@ static void check_merged(void)
 static int setup(void **state)
 {
 	loop = loop_new(NULL);
+	vhdx_block = MIB;
 	buf = g_aligned_alloc(1, 2 * SIZE, 4096);
 	shadow = g_malloc0(2 * SIZE);
 	for (unsigned i = 0; i < DISKS; i++) {
@@ -374,6 +378,38 @@ static void a_vhdx_and_its_parent_read_what_it_had(void **state)
 static void a_vhd_and_its_parent_read_what_it_had(void **state)
 {
 	both_read_what_the_child_had(BLOCK_FORMAT_VHD);
+}
+
+/* A page has bits of 16 MiB.  The first sector and the count of runs. */
+static void bits_of_a_block_may_have_several_pages(void **state)
+{
+	static const uint32_t runs[][2] = {
+		{ 0, 1 }, { 32767, 2 }, { 40000, 7 }, { 65535, 3 }, { 67000, 1 },
+	};
+	struct block_backend *bb;
+
+	format = BLOCK_FORMAT_VHDX;
+	vhdx_block = 32 * MIB;
+	for (enum disk disk = BASE; disk <= TOP; disk++)
+		make(disk, 33 * MIB);
+	bb = open_disk(TOP);
+	memset(buf, 1, MIB);
+	for (size_t i = 0; i < G_N_ELEMENTS(runs); i++)
+		request(bb, BLOCK_WRITE, runs[i][0] * SECTOR,
+			runs[i][1] * SECTOR);
+	block_close(bb);
+	merge_files(TOP);
+	bb = try_open(MIDDLE, true, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+		uint32_t before = runs[i][0] != 0, end = before + runs[i][1];
+
+		request(bb, BLOCK_READ, (runs[i][0] - before) * SECTOR,
+			(end + 1) * SECTOR);
+		for (uint32_t n = 0; n <= end; n++)
+			assert_int_equal(buf[n * SECTOR],
+					 n >= before && n < end);
+	}
+	block_close(bb);
 }
 
 static void an_empty_child_is_as_large_as_a_new_one(void **state)
@@ -820,6 +856,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_vhdx_and_its_parent_read_what_it_had),
 		TEST(a_vhd_and_its_parent_read_what_it_had),
+		TEST(bits_of_a_block_may_have_several_pages),
 		TEST(an_empty_child_is_as_large_as_a_new_one),
 		TEST(an_empty_child_takes_writes_again),
 		TEST(a_parent_grows_with_its_child),
