@@ -106,7 +106,6 @@ static void leave_when_unpolled(struct block_nbd *n);
 static void link_removed(struct loop_poll *p)
 {
 	struct nbd_link *link = container_of(p, struct nbd_link, poll);
-
 	struct block_nbd *n = link->n;
 
 	g_ptr_array_remove_fast(n->old_links, link);

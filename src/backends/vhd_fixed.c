@@ -29,7 +29,7 @@ static int fixed_extend(struct block_backend *bb, uint64_t size)
 	g_autoptr(GError) error = NULL;
 	int ret;
 
-	if (!f->file->growable)
+	if (!f->file->growable || bb->read_only)
 		return -EOPNOTSUPP;
 	if (!vhd_read_facts(f->file, "", &facts, &error))
 		return -EIO;

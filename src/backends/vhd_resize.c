@@ -126,7 +126,7 @@ int vhd_extend(struct block_backend *bb, uint64_t size)
 	uint64_t had = v->file->size;
 	int result, adopted;
 
-	if (v->parent || bb->read_only)
+	if (v->parent || bb->read_only || !v->file->growable)
 		return -EOPNOTSUPP;
 	if (!vhd_read_facts(v->file, "", &facts, NULL))
 		return -EIO;

@@ -250,6 +250,7 @@ void storage_close(struct storage *s)
 	 * has started a program for a disk is there as long as that disk.
 	 */
 	iothread_rest(s->files);
+	iothread_stop(s->growth);
 	for (unsigned i = 0; i < CONTROLLER_MAX; i++)
 		iothread_stop(s->controller[i].io);
 	storage_drop_moves(s);
@@ -263,5 +264,6 @@ void storage_close(struct storage *s)
 	}
 	iothread_stop(s->files);
 	iothread_free(s->files);
+	iothread_free(s->growth);
 	g_clear_pointer(&s->controller, g_free);
 }

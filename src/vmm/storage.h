@@ -29,6 +29,8 @@ struct storage {
 	struct loop *main_loop;
 	struct vmbus *bus;		/* NULL: the guest has none */
 	struct iothread *files;		/* opens and closes; NULL: not yet */
+	struct iothread *growth;	/* makes disks larger; likewise */
+	bool growing;			/* it has one */
 	GQueue moves;			/* changes under way */
 	void (*held)(void *host, const struct storage_held *h);
 	void *host;

@@ -253,6 +253,12 @@ void storage_resize(struct storage *s, unsigned controller, unsigned lun,
  */
 static void grown(struct loop_note *note)
 {
+	move_of(note)->s->growing = false;
+	move_end(note);
+}
+
+static void release_disk(struct loop_note *note)
+{
 	struct move *m = move_of(note);
 	struct scsi_lun *disk = storvsp_lun(m->c->sv, m->result.lun);
 
@@ -260,7 +266,7 @@ static void grown(struct loop_note *note)
 	storvsp_release(m->c->sv, m->result.lun);
 	if (m->result.size != m->before)
 		storvsp_announce(m->c->sv);
-	move_go(m, m->s->main_loop, move_end);
+	move_go(m, m->s->main_loop, grown);
 }
 
 static void grow_failed(struct move *m)
@@ -274,8 +280,8 @@ static void grow_failed(struct move *m)
 	else
 		size_failed(m, -m->failed,
 			    "a raw image, VHD or VHDX grows if its file can: "
-			    "not of a server, shared,\nephemeral, read-only, or "
-			    "a VHD with a parent\n"
+			    "not of a server, shared,\n"
+			    "ephemeral, read-only, or a VHD with a parent\n"
 			    "kvmbus disk resize, when no machine has it");
 }
 
@@ -292,14 +298,14 @@ static void extend_disk(struct loop_note *note)
 	m->result.size = scsi_disk_size(disk);
 	if (m->failed || m->size < m->before)
 		grow_failed(m);
-	move_go(m, move_loop(m), grown);
+	move_go(m, move_loop(m), release_disk);
 }
 
 static void disk_at_rest(struct loop_note *note)
 {
 	struct move *m = move_of(note);
 
-	move_go(m, iothread_loop(m->s->files), extend_disk);
+	move_go(m, iothread_loop(m->s->growth), extend_disk);
 }
 
 /* Not from inside, as when it is removed. */
@@ -326,10 +332,15 @@ void storage_grow(struct storage *s, unsigned controller, unsigned lun,
 	struct move *m = move_new(s, reply);
 
 	m->size = size;
-	if (move_find(m, "resize", controller, lun) && move_files(m))
-		move_go(m, move_loop(m), hold_disk);
-	else
+	if (move_find(m, "resize", controller, lun) && s->growing)
+		move_fail(m, "resize", EX_TEMPFAIL, "disk.busy",
+			  "another disk is growing", "later");
+	if (m->result.error || !move_growth(m)) {
 		move_end(&m->note);
+		return;
+	}
+	s->growing = true;
+	move_go(m, move_loop(m), hold_disk);
 }
 
 /*

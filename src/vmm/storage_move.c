@@ -25,19 +25,27 @@ struct loop *move_loop(const struct move *m)
 	return iothread_loop(m->c->io);
 }
 
+static struct loop *thread_loop(struct move *m, struct iothread **io)
+{
+	if (*io)
+		return iothread_loop(*io);
+	*io = iothread_new(&m->result.error);
+	if (!*io)
+		return NULL;
+	if (iothread_start(*io, &m->result.error))
+		return iothread_loop(*io);
+	g_clear_pointer(io, iothread_free);
+	return NULL;
+}
+
 struct loop *move_files(struct move *m)
 {
-	struct storage *s = m->s;
+	return thread_loop(m, &m->s->files);
+}
 
-	if (s->files)
-		return iothread_loop(s->files);
-	s->files = iothread_new(&m->result.error);
-	if (!s->files)
-		return NULL;
-	if (iothread_start(s->files, &m->result.error))
-		return iothread_loop(s->files);
-	g_clear_pointer(&s->files, iothread_free);
-	return NULL;
+struct loop *move_growth(struct move *m)
+{
+	return thread_loop(m, &m->s->growth);
 }
 
 void move_fail(struct move *m, const char *verb, int status, const char *id,

@@ -6,7 +6,7 @@
  *	add	main: a place -> files: open -> controller: attach -> main
  *	remove	main -> controller: detach ... at rest -> files: close -> main
  *	resize	main -> controller: measure -> main
- *	grow	main -> controller: hold ... at rest -> files: extend
+ *	grow	main -> controller: hold ... at rest -> growth: extend
  *		-> controller: release -> main
  *	insert	main -> files: open -> controller: insert -> main
  *	eject	main -> controller: eject -> main
@@ -14,7 +14,8 @@
  *
  * Files are opened and closed by a thread that does nothing else, since it
  * can take long; guests' disks and the main loop go on.  What could not be
- * given to the guest is closed by it as well.
+ * given to the guest is closed by it as well.  A disk that grows has another
+ * thread: the guest waits for it, and must not for whatever else is opened.
  */
 #ifndef VMM_STORAGE_MOVE_H
 #define VMM_STORAGE_MOVE_H
@@ -56,6 +57,8 @@ void move_go(struct move *m, struct loop *loop,
 struct loop *move_loop(const struct move *m);
 /* Main loop: where files are opened and closed; NULL with an error. */
 struct loop *move_files(struct move *m);
+/* Likewise: where the only disk that grows does so. */
+struct loop *move_growth(struct move *m);
 /* Set the error, once; @verb is what could not be done. */
 void move_fail(struct move *m, const char *verb, int status, const char *id,
 	       const char *why, const char *advice);

@@ -147,7 +147,8 @@ static void use(struct loop *loop, struct block_backend *mem, struct reader *r,
 		return;
 	while (READ(r, &s)) {
 		if (s.op == GROW)
-			block_extend(bb, bb->size + (s.sector * 129u + 1) * 512);
+			block_extend(bb, bb->size +
+					 (s.sector % 4096 + 1) * 512);
 		else
 			request(loop, bb, &s);
 	}

@@ -147,7 +147,7 @@ static void use(struct block_backend *bb, struct reader *in)
 		if (s.kind == GROW) {
 			settle();
 			block_extend(bb, bb->size +
-				     (s.offset % 64 ? s.offset % 64 : 200u << 10) * MIB);
+				     (s.offset % 64 ?: 200u << 10) * MIB);
 			continue;
 		}
 		s.kind %= KINDS;

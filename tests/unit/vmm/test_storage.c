@@ -13,21 +13,25 @@
 #include "core/util.h"
 #include "vmm/storage_internal.h"
 
+#define GIB	(UINT64_C(1) << 30)
+
 static struct {
-	char *folder, *disc;
+	char *folder, *disc, *disk;
 	struct loop *loop;
 	struct options options;
 	struct storage s;
 	unsigned answers;
+	uint64_t size;		/* of the last answer */
 	char *id;		/* of the last one's error; NULL: none */
 	GString *list;
 } t;
 
-static void add_drive(unsigned controller, unsigned lun, const char *file)
+static void add(unsigned controller, unsigned lun, const char *file, bool drive)
 {
 	struct disk_options *d = g_new0(struct disk_options, 1);
 
-	d->cdrom = d->direct = true;
+	d->cdrom = drive;
+	d->direct = true;
 	d->file = g_strdup(file);
 	d->controller = controller;
 	d->lun = lun;
@@ -43,13 +47,17 @@ static int set_up(void **state)
 	t.disc = g_build_filename(t.folder, "disc", NULL);
 	assert_true(g_file_set_contents(t.disc, bytes, 4 * SCSI_DVD_BLOCK,
 					NULL));
+	t.disk = g_build_filename(t.folder, "disk", NULL);
+	assert_true(g_file_set_contents(t.disk, bytes, 4 * SCSI_DVD_BLOCK,
+					NULL));
 	t.list = g_string_new(NULL);
 	t.loop = loop_new(NULL);
 	t.options.cpus = 1;
 	t.options.disks = g_ptr_array_new_with_free_func(
 		(GDestroyNotify)disk_options_free);
-	add_drive(0, 5, NULL);
-	add_drive(3, 63, t.disc);
+	add(0, 5, NULL, true);
+	add(1, 2, t.disk, false);
+	add(3, 63, t.disc, true);
 	assert_true(storage_open(&t.s, &t.options, NULL, t.loop, NULL));
 	assert_true(storage_start(&t.s, NULL));
 	return 0;
@@ -62,9 +70,11 @@ static int tear_down(void **state)
 	loop_free(t.loop);
 	g_string_free(t.list, TRUE);
 	g_unlink(t.disc);
+	g_unlink(t.disk);
 	g_rmdir(t.folder);
 	g_free(t.folder);
 	g_free(t.disc);
+	g_free(t.disk);
 	g_free(t.id);
 	return 0;
 }
@@ -79,6 +89,7 @@ static void answered(const struct storage_result *r, void *arg)
 	if (error)
 		t.id = user_error_id(error);
 	g_clear_error(&error);
+	t.size = r->size;
 	t.answers++;
 }
 
@@ -94,8 +105,9 @@ static void wait_for(unsigned answers)
 static void list_one(unsigned controller, unsigned lun, const char *file,
 		     void *arg)
 {
-	g_string_append_printf(t.list, "%u:%u %s;", controller, lun,
-			       *file ? "disc" : "");
+	if (controller != 1)
+		g_string_append_printf(t.list, "%u:%u %s;", controller, lun,
+				       *file ? "disc" : "");
 }
 
 static const char *list(void)
@@ -177,7 +189,7 @@ static void one_change_of_a_drive_is_under_way(void **state)
 	assert_string_equal(list(), "0:5 disc;3:63 disc;");
 }
 
-static void a_list_that_crosses_a_change_is_that_of_before_or_after(void **state)
+static void a_list_that_crosses_a_change_is_not_torn(void **state)
 {
 	for (unsigned i = 0; i < 100; i++) {
 		storage_insert(&t.s, 0, 5, t.disc, &reply);
@@ -197,7 +209,7 @@ static void what_cannot_be_is_refused(void **state)
 		unsigned controller, lun;
 		const char *id;
 	} wrong[] = {
-		{ 0, 4, "cdrom.no-drive" }, { 1, 5, "cdrom.no-drive" },
+		{ 0, 4, "cdrom.no-drive" }, { 1, 2, "cdrom.no-drive" },
 		{ 4, 0, "cdrom.no-drive" }, { 0, 64, "cdrom.no-drive" },
 		{ 3, 63, "cdrom.full" },
 	};
@@ -209,6 +221,26 @@ static void what_cannot_be_is_refused(void **state)
 		assert_string_equal(t.id, wrong[i].id);
 	}
 	assert_string_equal(list(), "0:5 ;3:63 disc;");
+}
+
+static void a_disk_grows_and_one_at_a_time(void **state)
+{
+	storage_grow(&t.s, 1, 2, 9 * SCSI_DVD_BLOCK, &reply);
+	storage_grow(&t.s, 1, 2, 10 * SCSI_DVD_BLOCK, &reply);
+	assert_int_equal(t.answers, 1);
+	assert_string_equal(t.id, "disk.busy");
+	storage_grow(&t.s, 3, 63, SCSI_DVD_BLOCK, &reply);
+	assert_int_equal(t.answers, 2);
+	assert_string_equal(t.id, "disk.busy");
+	wait_for(3);
+	assert_null(t.id);
+	assert_int_equal(t.size, 9 * SCSI_DVD_BLOCK);
+	storage_grow(&t.s, 1, 2, 8 * SCSI_DVD_BLOCK, &reply);
+	wait_for(1);
+	assert_string_equal(t.id, "disk.shrink");
+	storage_grow(&t.s, 3, 63, GIB, &reply);
+	wait_for(1);
+	assert_string_equal(t.id, "disk.fixed-size");
 }
 
 static void changes_under_way_end_with_the_machine(void **state)
@@ -323,8 +355,9 @@ int main(void)
 		TEST(a_disc_that_the_guest_ejects_is_listed_no_more),
 		TEST(another_disc_takes_the_place_of_one_that_is_gone),
 		TEST(one_change_of_a_drive_is_under_way),
-		TEST(a_list_that_crosses_a_change_is_that_of_before_or_after),
+		TEST(a_list_that_crosses_a_change_is_not_torn),
 		TEST(what_cannot_be_is_refused),
+		TEST(a_disk_grows_and_one_at_a_time),
 		TEST(changes_under_way_end_with_the_machine),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_holds_tells_and_is_tried_again, set_up_held,
