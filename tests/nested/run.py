@@ -138,6 +138,11 @@ def new_disk(name, size):
     return path
 
 
+def disk_tool(*words):
+    return subprocess.run([KVMBUS, 'disk', *map(str, words)], check=True,
+                          capture_output=True, text=True)
+
+
 # Names like sda go to whoever is first; the second disk's LUN is 1.
 DATA = 'data=/dev/$(ls /sys/class/scsi_device/0:0:0:1/device/block)\n'
 
@@ -1102,8 +1107,7 @@ def cluster(run):
 def root_on_vhd(run, *words):
     """A file system on a VHD is as good as new afterwards."""
     image = SCRATCH / 'root.vhd'
-    subprocess.run([KVMBUS, 'disk', 'convert', '--force', *words, root_disk(),
-                    image], check=True, capture_output=True)
+    disk_tool('convert', '--force', *words, root_disk(), image)
     for script in '''
     dd if=/dev/urandom of=/root/var/f bs=1M count=40 conv=fsync || exit 1
     md5sum </root/var/f >/root/var/sum
@@ -1113,17 +1117,16 @@ def root_on_vhd(run, *words):
     ''':
         run(disks=[image], append='root=LABEL=kvmbus',
             script=script).script_ok()
-        subprocess.run([KVMBUS, 'disk', 'check', image], check=True,
-                       capture_output=True)
+        disk_tool('check', image)
     image.unlink()
 
 
-@case(('vhdx-dynamic',))
+@case(('vhdx-differencing',))
 def login_from_vhdx(run):
-    """systemd from a dynamic VHDX, and fio in it."""
-    image = SCRATCH / 'login.vhdx'
-    subprocess.run([KVMBUS, 'disk', 'convert', '--force', root_disk(), image],
-                   check=True, capture_output=True)
+    """systemd from a VHDX with a parent, and fio in it."""
+    parent, image = SCRATCH / 'parent.vhdx', SCRATCH / 'login.vhdx'
+    disk_tool('convert', '--force', root_disk(), parent)
+    disk_tool('create', '--force', image, '--parent', parent)
     m = run(disks=[image], append='root=LABEL=kvmbus', memory='768M')
     m.wait_for(r'login: ')
     m.type('root\n')
@@ -1134,14 +1137,9 @@ def login_from_vhdx(run):
            '>/dev/null; echo fio=$?; poweroff\n')
     m.finish()
     expect('fio=0\n' in m.text, 'fio has read something else')
-    subprocess.run([KVMBUS, 'disk', 'check', image], check=True,
-                   capture_output=True)
+    disk_tool('check', image)
     image.unlink()
-
-
-def disk_tool(*words):
-    return subprocess.run([KVMBUS, 'disk', *map(str, words)], check=True,
-                          capture_output=True, text=True)
+    parent.unlink()
 
 
 def new_images():
@@ -1160,6 +1158,16 @@ def new_images():
     subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '48M'],
                    check=True)
     yield image
+
+
+def says(image, md5):
+    """The image is in order, and has what a guest had read."""
+    out = SCRATCH / 'out.raw'
+    disk_tool('convert', '--force', image, out)
+    expect(hashlib.md5(out.read_bytes()).hexdigest() == md5,
+           f'{image.name} says something else afterwards')
+    if image.suffix != '.qcow2':
+        disk_tool('check', image)
 
 
 @case()
@@ -1187,13 +1195,12 @@ def formats(run):
     m.script_ok()
     seen = dict(re.findall(r'^DISK (\d+) (\w+)', m.text, re.M))
     expect(len(set(seen.values())) == len(images) + 1, f'MD5 sums: {seen}')
-    out = SCRATCH / 'out.raw'
     for n, image in enumerate(images, 1):
-        disk_tool('convert', '--force', image, out)
-        expect(hashlib.md5(out.read_bytes()).hexdigest() == seen[str(n)],
-               f'{image.name} says something else afterwards')
-        if image.suffix != '.qcow2':
-            disk_tool('check', image)
+        says(image, seen[str(n)])
+        if image.stem == 'child':
+            disk_tool('commit', image)
+            says(image, seen[str(n)])
+            says(image.with_stem('parent'), seen[str(n)])
     expect(hashlib.md5(base.read_bytes()).hexdigest() == before,
            'an ephemeral disk was written to its file')
 
