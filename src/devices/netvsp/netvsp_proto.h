@@ -211,6 +211,7 @@ struct rndis_per_packet_info {
 
 #define LSO_MSS(v)			((v) & 0xfffff)
 #define LSO_TCP_OFFSET(v)		((v) >> 20 & 0x3ff)
+#define LSO_TYPE_2			(1u << 30)	/* else 1 */
 #define LSO_IPV6			(1u << 31)
 
 #define VLAN_PRI(v)			((v) & 7)
@@ -338,6 +339,12 @@ struct ndis_csum_offload {
 #define NDIS_CSUM6_TCP				0x10
 #define NDIS_CSUM6_UDP				0x40
 
+/* Of IPv4 only. */
+struct ndis_lsov1_offload {
+	uint32_t enc, max_size, min_segments, flags;
+} __attribute__((packed));
+#define NDIS_LSO1_TCP_OPTIONS			0x1
+
 struct ndis_lsov2_offload {
 	uint32_t ip4_enc, ip4_max_size, ip4_min_segments;
 	uint32_t ip6_enc, ip6_max_size, ip6_min_segments, ip6_flags;
@@ -348,7 +355,7 @@ struct ndis_lsov2_offload {
 struct ndis_offload {
 	struct ndis_object_header header;
 	struct ndis_csum_offload csum;
-	uint8_t lsov1[16];
+	struct ndis_lsov1_offload lsov1;
 	uint8_t ipsecv1[28];
 	struct ndis_lsov2_offload lsov2;
 	uint32_t flags;

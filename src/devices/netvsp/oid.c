@@ -259,6 +259,11 @@ static struct ndis_offload offload_caps(const struct netvsp *nv)
 		o.csum.ip6_tx_flags = v6;
 	}
 	if (nv->nb->offloads & NET_OFFLOAD_TSO4) {
+		o.lsov1 = (struct ndis_lsov1_offload){
+			.enc = enc, .max_size = LSO_SIZE_MAX,
+			.min_segments = LSO_SEGMENTS_MIN,
+			.flags = NDIS_LSO1_TCP_OPTIONS,
+		};
 		o.lsov2.ip4_enc = enc;
 		o.lsov2.ip4_max_size = LSO_SIZE_MAX;
 		o.lsov2.ip4_min_segments = LSO_SEGMENTS_MIN;

@@ -209,18 +209,28 @@ static void offloads_come_in_the_revision_asked_for(void **state)
 	}
 }
 
-static void what_the_cable_cannot_do_is_not_offered(void **state)
+static struct ndis_offload offered(struct netvsc *c, unsigned offloads)
 {
-	struct netvsc *c = *state;
 	g_autoptr(GByteArray) b = g_byte_array_new();
 	struct ndis_offload o;
 
-	c->cable->net.offloads = 0;
+	c->cable->net.offloads = offloads;
 	assert_int_equal(netvsc_query(c, OID_OFFLOAD_HW, NULL, 0, b),
 			 RNDIS_STATUS_SUCCESS);
 	memcpy(&o, b->data, sizeof(o));
+	return o;
+}
+
+static void what_the_cable_cannot_do_is_not_offered(void **state)
+{
+	struct ndis_offload o = offered(*state, 0);
+
 	assert_int_equal(o.csum.ip4_tx_flags | o.csum.ip6_tx_flags |
-			 o.lsov2.ip4_enc | o.lsov2.ip6_enc, 0);
+			 o.lsov1.enc | o.lsov2.ip4_enc | o.lsov2.ip6_enc, 0);
+	o = offered(*state, NET_OFFLOAD_TSO4);
+	assert_int_equal(o.lsov1.enc, NDIS_ENCAPSULATION_IEEE_802_3);
+	assert_int_equal(o.lsov2.ip4_enc, NDIS_ENCAPSULATION_IEEE_802_3);
+	assert_int_equal(o.lsov2.ip6_enc, 0);
 }
 
 static GByteArray *parameter(const char *name, const char *value)
