@@ -22,8 +22,7 @@ import subprocess
 import sys
 import time
 
-import run
-from run import Failed, Machine, SCRATCH, MIB, expect, root_disk
+from machine import KVMBUS, SCRATCH, Failed, Machine, expect, root_disk
 
 ALL = [f'{image}:{fs}' for image in ('raw', 'vhd', 'vhdx')
        for fs in ('ext4', 'xfs')]
@@ -85,12 +84,12 @@ class Disk:
         self.first = 0              # of the files of this run
         small = {'raw': [], 'vhd': ['--block-size', '512K'],
                  'vhdx': ['--block-size', '1M']}[image]
-        subprocess.run([run.KVMBUS, 'disk', 'create', '--force', *small,
+        subprocess.run([KVMBUS, 'disk', 'create', '--force', *small,
                         self.path, '512M'], check=True, capture_output=True)
 
     def check_image(self, closed):
         """A VHDX that was not closed is mended by who opens it next."""
-        done = subprocess.run([run.KVMBUS, 'disk', 'check', self.path],
+        done = subprocess.run([KVMBUS, 'disk', 'check', self.path],
                               capture_output=True, text=True)
         dirty = not closed and 'vhdx.dirty' in done.stderr
         expect(done.returncode == 0 or dirty,
@@ -117,7 +116,7 @@ class Disk:
 
 def start(disks, script):
     os.environ['TMPDIR'] = str(SCRATCH)
-    return Machine(run.KVMBUS, script=GUEST + script,
+    return Machine(KVMBUS, script=GUEST + script,
                    disks=[f'{root_disk()},ephemeral=on',
                           *[f'{d.path},lun={d.lun}' for d in disks]],
                    append='root=LABEL=kvmbus', memory='768M')
