@@ -7,8 +7,8 @@
 prints the port that it has, and serves at ADDRESS (127.0.0.1).
 
 dns    every name is 10.11.12.13
-http   GET /N: N bytes that are the same each time; anything else is read to its
-       end: its MD5
+http   GET /N: N bytes that are the same each time; PUT /N, and N bytes: their
+       MD5; anything else is read to its end: its MD5
 echo   datagrams go back to where they came from
 flood  serves nobody: sends datagrams to ADDRESS as fast as it can
 """
@@ -38,14 +38,16 @@ class Dns(socketserver.BaseRequestHandler):
 class Http(socketserver.StreamRequestHandler):
     def handle(self):
         start = self.rfile.peek(4)[:4]
-        if start == b'GET ':
+        n = -1
+        if start in (b'GET ', b'PUT '):
             n = int(self.rfile.readline().split()[1][1:])
             while self.rfile.readline().strip():
                 pass
+        if start == b'GET ':
             self.wfile.write(b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n'
                              % n + content(n))
         else:
-            md5 = hashlib.md5(self.rfile.read())
+            md5 = hashlib.md5(self.rfile.read(n))
             self.wfile.write(md5.hexdigest().encode())
 
 
