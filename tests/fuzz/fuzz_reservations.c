@@ -30,7 +30,7 @@ enum file_kind { NO_FILE, ANY_STATE, ANY_BYTES, FILE_KINDS };
 
 struct step {
 	uint8_t machine, opcode, cdb[15];
-	uint8_t data[24];
+	uint8_t data[48];
 };
 
 /* In memory, where it costs nothing to make a state stable. */

@@ -504,8 +504,9 @@ class Node:
 
 @case()
 def cluster(run):
-    """Two guests reserve the disk that they share."""
-    disk = new_disk('shared.img', 8 * MIB)
+    """Two guests reserve the disk that they share, a fixed VHDX."""
+    disk = SCRATCH / 'shared.vhdx'
+    disk_tool('create', '--force', '--fixed', disk, '8M')
     a, b = (Node(run, *words, disk) for words in (('a', '6.1'), ('b', '6.12')))
     for node in a, b:
         node.machine.wait_for('READY\n')
@@ -529,6 +530,12 @@ def cluster(run):
     expect('0xaa' in b.do('pr --in --read-full-status'), 'no full status')
 
     b.do('pr --out --register --param-rk=b --param-sark=bb --param-aptpl')
+    port = re.search(r'Key=0xaa\n.*?SAS address: 0x(\w+)',
+                     b.do('pr --in --read-full-status'), re.DOTALL)[1]
+    b.do('pr --out --register-move --param-rk=bb --param-sark=aa '
+         f'--relative-target-port=1 --transport-id=sas,{port} --param-aptpl')
+    expect('Key=0xaa\n' in b.do('pr --in --read-reservation'),
+           'the reservation was not moved')
     for node in a, b:
         node.end()
     c = Node(run, 'c', '6.1', disk)
@@ -540,7 +547,10 @@ def cluster(run):
     c.do('write from-c')
     expect(c.keys() == [], 'keys are left')
     c.end()
-    expect(disk.read_bytes()[:6] == b'from-c', 'something else is on the disk')
+    disk_tool('check', disk)
+    disk_tool('convert', '--force', disk, SCRATCH / 'out.raw')
+    with open(SCRATCH / 'out.raw', 'rb') as f:
+        expect(f.read(6) == b'from-c', 'something else is on the disk')
 
 
 @case(('vhd-fixed', '--fixed'), ('vhd-dynamic',))

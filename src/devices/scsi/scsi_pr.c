@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
 #include "devices/scsi/scsi_pr.h"
 
 /* Additional sense of unit attentions. */
@@ -199,11 +201,46 @@ static enum pr_result preempt(struct pr_state *s, unsigned self,
 	return PR_GOOD;
 }
 
+static unsigned find_port(const struct pr_state *s, const uint8_t *id)
+{
+	static const uint8_t none[sizeof(s->initiator[0].id)];
+	unsigned i = 0;
+
+	if (!memcmp(id, none, sizeof(none)))
+		return PR_INITIATORS_MAX;
+	while (i < PR_INITIATORS_MAX &&
+	       memcmp(id, s->initiator[i].id, sizeof(none)))
+		i++;
+	return i;
+}
+
+/* Nobody is told: who has it now is who was to have it. */
+static enum pr_result move(struct pr_state *s, unsigned self,
+			   const struct pr_out *out)
+{
+	unsigned to = find_port(s, out->id);
+
+	if (!s->type)
+		return PR_BAD_CDB;
+	if (pr_all_hold(s) || !pr_is_holder(s, self))
+		return PR_CONFLICT;
+	if (!out->action_key || out->target_port != PR_TARGET_PORT ||
+	    to == self || to == PR_INITIATORS_MAX)
+		return PR_BAD_PARAMETER;
+	s->initiator[to].key = out->action_key;
+	s->holder = (uint8_t)to;
+	if (out->unreg)
+		s->initiator[self].key = 0;
+	s->aptpl = out->aptpl;
+	s->generation++;
+	return PR_GOOD;
+}
+
 enum pr_result pr_perform(struct pr_state *s, unsigned self,
 			  const struct pr_out *out, uint64_t *preempted)
 {
 	*preempted = 0;
-	if (out->action >= PR_REGISTER_AND_MOVE)
+	if (out->action > PR_REGISTER_AND_MOVE)
 		return PR_BAD_CDB;
 	if (out->spec_i_pt)
 		return PR_BAD_PARAMETER;
@@ -220,6 +257,8 @@ enum pr_result pr_perform(struct pr_state *s, unsigned self,
 		return release(s, self, out);
 	case PR_CLEAR:
 		return clear(s, self);
+	case PR_REGISTER_AND_MOVE:
+		return move(s, self, out);
 	default:
 		return preempt(s, self, out, preempted);
 	}

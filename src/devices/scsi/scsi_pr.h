@@ -21,7 +21,13 @@ struct pr_out {
 	unsigned scope, type;
 	uint64_t key, action_key;
 	bool aptpl, spec_i_pt;
+	/* Of REGISTER AND MOVE: the port that is to hold the reservation. */
+	bool unreg;
+	unsigned target_port;
+	uint8_t id[8];
 };
+
+#define PR_TARGET_PORT	1	/* the only one */
 
 enum pr_result {
 	PR_GOOD, PR_CONFLICT, PR_BAD_CDB, PR_BAD_PARAMETER, PR_BAD_RELEASE,

@@ -19,6 +19,11 @@
 #define OUT_LENGTH	24
 #define SPEC_I_PT	0x08
 #define APTPL		0x01
+#define UNREG		0x02	/* of REGISTER AND MOVE */
+#define TRANSPORT_ID	24
+#define TRANSPORT_SAS	0x06
+#define TRANSPORT_NAME	4	/* offset in it */
+#define MOVE_LENGTH	(OUT_LENGTH + TRANSPORT_ID)
 
 struct scsi_share {
 	struct reservations *r;
@@ -123,7 +128,6 @@ static void out_end(struct scsi_share *sh)
 	struct scsi_request *rq = sh->rq;
 
 	sh->rq = NULL;
-	rq->transferred = OUT_LENGTH;
 	scsi_finish(rq, SENSE_NONE);
 }
 
@@ -217,11 +221,42 @@ static void out_perform(struct scsi_share *sh, const struct pr_out *out)
 	finish_failed(rq, result);
 }
 
+static void read_out(struct pr_out *out, const uint8_t *p)
+{
+	out->aptpl = p[20] & APTPL;
+	out->spec_i_pt = p[20] & SPEC_I_PT;
+}
+
+static void read_move(struct pr_out *out, const uint8_t *p)
+{
+	const uint8_t *id = p + OUT_LENGTH;
+
+	out->aptpl = p[17] & APTPL;
+	out->unreg = p[17] & UNREG;
+	out->target_port = get16(p + 18);
+	/* Of another transport nobody has a name here. */
+	if (id[0] == TRANSPORT_SAS)
+		memcpy(out->id, id + TRANSPORT_NAME, sizeof(out->id));
+}
+
+/* Lists of these lengths only, but that of the unsupported SPEC_I_PT. */
+static bool has_length(const struct pr_out *out, uint32_t len,
+		       const uint8_t *p)
+{
+	if (out->action == PR_REGISTER_AND_MOVE)
+		return len == MOVE_LENGTH && get32(p + 20) == TRANSPORT_ID;
+	return len == OUT_LENGTH || (len > OUT_LENGTH && p[20] & SPEC_I_PT);
+}
+
 void scsi_reserve_out(struct scsi_request *rq)
 {
 	struct scsi_share *sh = rq->lun->share;
-	uint8_t p[OUT_LENGTH];
-	struct pr_out out;
+	uint32_t len = get32(rq->cdb + 5), max = MIN(len, MOVE_LENGTH);
+	uint8_t p[MOVE_LENGTH] = { 0 };
+	struct pr_out out = {
+		.action = rq->cdb[1] & 0x1f,
+		.scope = rq->cdb[2] >> 4, .type = rq->cdb[2] & 0x0f,
+	};
 
 	if (!sh) {
 		scsi_finish(rq, SENSE_INVALID_OPCODE);
@@ -231,18 +266,16 @@ void scsi_reserve_out(struct scsi_request *rq)
 		scsi_finish_status(rq, SCSI_BUSY);
 		return;
 	}
-	if (get32(rq->cdb + 5) < OUT_LENGTH ||
-	    scsi_get_data(rq, p, OUT_LENGTH) < OUT_LENGTH ||
-	    (get32(rq->cdb + 5) != OUT_LENGTH && !(p[20] & SPEC_I_PT))) {
+	if (scsi_get_data(rq, p, max) < max || !has_length(&out, len, p)) {
 		scsi_finish(rq, SENSE_PARAM_LENGTH);
 		return;
 	}
-	out = (struct pr_out){
-		.action = rq->cdb[1] & 0x1f,
-		.scope = rq->cdb[2] >> 4, .type = rq->cdb[2] & 0x0f,
-		.key = get64(p), .action_key = get64(p + 8),
-		.aptpl = p[20] & APTPL, .spec_i_pt = p[20] & SPEC_I_PT,
-	};
+	out.key = get64(p);
+	out.action_key = get64(p + 8);
+	if (out.action == PR_REGISTER_AND_MOVE)
+		read_move(&out, p);
+	else
+		read_out(&out, p);
 	sh->rq = rq;
 	out_perform(sh, &out);
 }
@@ -251,7 +284,6 @@ void scsi_reserve_out(struct scsi_request *rq)
  * PERSISTENT RESERVE IN.
  */
 #define IN_HEADER	8
-#define TRANSPORT_ID	24
 #define FULL_STATUS	(24 + TRANSPORT_ID)
 #define IN_MAX		(IN_HEADER + PR_INITIATORS_MAX * FULL_STATUS)
 
@@ -287,10 +319,10 @@ static void full_status(const struct pr_state *s, unsigned i, uint8_t *p)
 		p[12] = 0x01;
 		p[13] = s->type;
 	}
-	put16(p + 18, 1);		/* the only target port */
+	put16(p + 18, PR_TARGET_PORT);
 	put32(p + 20, TRANSPORT_ID);
-	p[24] = 0x06;
-	memcpy(p + 28, s->initiator[i].id, sizeof(s->initiator[i].id));
+	p[24] = TRANSPORT_SAS;
+	memcpy(p + 24 + TRANSPORT_NAME, s->initiator[i].id, sizeof(s->initiator[i].id));
 }
 
 static uint32_t read_full_status(const struct pr_state *s, uint8_t *p)

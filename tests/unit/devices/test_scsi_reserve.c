@@ -529,7 +529,8 @@ static void parameters_are_checked(void **state)
 	assert_int_equal(result(A), INVALID_PARAMETER);
 	begin_out(A, REGISTER, 0, 1, 0x04);	/* ALL_TG_PT: there is one */
 	assert_int_equal(result(A), GOOD);
-	for (unsigned action = MOVE; action < 32; action++)
+	assert_int_equal(out(A, MOVE, 1, 1), PARAMETER_LENGTH);
+	for (unsigned action = MOVE + 1; action < 32; action++)
 		assert_int_equal(out(A, action, 1, 1), INVALID_FIELD);
 	for (uint8_t len = 0; len < 48; len++) {
 		memset(machines[A].buf, 0, 48);
@@ -564,6 +565,106 @@ static void full_status_names_holder_and_ports(void **state)
 	assert_int_equal(p[24], 0x06);
 	assert_int_equal(p[28] >> 4, 3);
 	assert_memory_not_equal(p + 28, p + 48 + 28, 8);
+}
+
+/*
+ * REGISTER AND MOVE: by @n to the port with @id.
+ */
+struct moved {
+	uint64_t key, action_key;
+	const uint8_t *id;
+	uint8_t flags, target_port, protocol, length;
+};
+
+#define APTPL	0x01
+#define UNREG	0x02
+
+static unsigned move(unsigned n, const struct moved *m)
+{
+	uint8_t *p = machines[n].buf;
+
+	memset(p, 0, 48);
+	put_key(p, m->key);
+	put_key(p + 8, m->action_key);
+	p[17] = m->flags;
+	p[19] = m->target_port;
+	p[23] = m->length;
+	p[24] = m->protocol;
+	memcpy(p + 28, m->id, 8);
+	submit(n, CDB(0x5f, MOVE, 0, 0, 0, 0, 0, 0, 48, 0), SCSI_DATA_OUT, 48);
+	return result(n);
+}
+
+/* A and B are registered, and A has reserved; @id becomes that of port @n. */
+static void prepare_move(unsigned n, uint8_t *id)
+{
+	enroll(A, 1);
+	enroll(B, 2);
+	enroll(C, 3);
+	assert_int_equal(in(A, 3), 8 + 3 * 48);
+	memcpy(id, machines[A].buf + 8 + n * 48 + 28, 8);
+	assert_int_equal(out(C, REGISTER, 3, 0), GOOD);
+	assert_int_equal(typed(A, RESERVE, WE, 1, 0), GOOD);
+}
+
+static void the_holder_moves_the_reservation(void **state)
+{
+	uint8_t id[8];
+	struct moved m = { 1, 7, id, 0, 1, 0x06, 24 };
+	unsigned before;
+
+	/* C has a place, but is not registered. */
+	prepare_move(C, id);
+	before = generation(A);
+	assert_int_equal(move(A, &m), GOOD);
+	assert_int_equal(machines[A].rq.transferred, 48);
+	assert_int_equal(generation(A), before + 1);
+	expect_reservation(A, WE, 7);
+	assert_int_equal(write_disk(C), GOOD);
+	assert_int_equal(write_disk(A), CONFLICT);
+	assert_int_equal(in(A, 0), 8 + 3 * 8);
+	/* And on, without its own registration. */
+	assert_int_equal(in(C, 3), 8 + 3 * 48);
+	memcpy(id, machines[C].buf + 8 + B * 48 + 28, 8);
+	m = (struct moved){ 7, 9, id, UNREG, 1, 0x06, 24 };
+	assert_int_equal(move(C, &m), GOOD);
+	expect_reservation(A, WE, 9);
+	assert_int_equal(write_disk(B), GOOD);
+	assert_int_equal(write_disk(C), CONFLICT);
+	assert_int_equal(in(A, 0), 8 + 2 * 8);
+	assert_int_equal(ready(A), GOOD);
+	assert_int_equal(ready(C), GOOD);
+}
+
+static void only_what_can_be_moved_is(void **state)
+{
+	static const uint8_t zero[8], nobody[8] = { 0x30, 1 };
+	uint8_t id[8], own[8];
+	const struct moved good = { 1, 7, id, 0, 1, 0x06, 24 };
+	struct { struct moved m; unsigned result; } bad[] = {
+		{ { 2, 7, id, 0, 1, 0x06, 24 }, CONFLICT },
+		{ { 1, 0, id, 0, 1, 0x06, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, zero, 0, 1, 0x06, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, nobody, 0, 1, 0x06, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, own, 0, 1, 0x06, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, id, 0, 2, 0x06, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, id, 0, 1, 0x05, 24 }, INVALID_PARAMETER },
+		{ { 1, 7, id, 0, 1, 0x06, 20 }, PARAMETER_LENGTH },
+	};
+
+	prepare_move(B, id);
+	assert_int_equal(in(A, 3), 8 + 2 * 48);
+	memcpy(own, machines[A].buf + 8 + 28, 8);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		assert_int_equal(move(A, &bad[i].m), bad[i].result);
+	assert_int_equal(move(B, &(struct moved){ 2, 7, id, 0, 1, 0x06, 24 }),
+			 CONFLICT);
+	assert_int_equal(move(C, &good), CONFLICT);
+	expect_reservation(A, WE, 1);
+	assert_int_equal(typed(A, RELEASE, WE, 1, 0), GOOD);
+	assert_int_equal(move(A, &good), INVALID_FIELD);
+	assert_int_equal(typed(A, RESERVE, WE_AR, 1, 0), GOOD);
+	assert_int_equal(move(A, &good), CONFLICT);
 }
 
 static void capabilities_are_told(void **state)
@@ -716,6 +817,8 @@ int main(void)
 		TEST(whose_channel_closes_does_not_wait),
 		TEST(parameters_are_checked),
 		TEST(full_status_names_holder_and_ports),
+		TEST(the_holder_moves_the_reservation),
+		TEST(only_what_can_be_moved_is),
 		TEST(capabilities_are_told),
 		TEST(what_was_to_be_kept_outlives_all_machines),
 		TEST(reserve6_keeps_out_all_others),
