@@ -87,6 +87,7 @@ static bool set_shrink(struct disk_args *a, const char *value, GError **error)
 }
 
 #define OF(sub)		(1u << (sub))
+#define OF_ALL		(OF(SUBS) - 1)
 
 static const struct option {
 	const char *flag;
@@ -107,8 +108,8 @@ static const struct option {
 	  OF(CREATE) | OF(CONVERT), set_block_size },
 	{ "--force", NULL, "write over a file that is there",
 	  OF(CREATE) | OF(CONVERT), set_force },
-	{ "--json", NULL, "for programs",
-	  OF(INFO) | OF(CHECK) | OF(REBASE) | OF(COMMIT), set_json },
+	{ "--json", NULL, "for programs: what there is now",
+	  OF_ALL, set_json },
 	{ "--repair", NULL, "mend what can be mended without a guess",
 	  OF(CHECK), set_repair },
 	{ "--replay", NULL, "write what the log of a VHDX has to its places",
@@ -154,7 +155,9 @@ void disk_help(void)
 			"%s %s", o->flag, o->argument ? o->argument : "");
 		g_autoptr(GString) of = g_string_new(NULL);
 
-		for (unsigned s = 0; s < SUBS; s++)
+		if (o->of == OF_ALL)
+			g_string_assign(of, "all");
+		for (unsigned s = 0; s < SUBS && o->of != OF_ALL; s++)
 			if (o->of & OF(s))
 				g_string_append_printf(of, "%s%s",
 						       of->len ? ", " : "",
@@ -261,14 +264,33 @@ static bool is_ours(const struct disk_args *a, enum sub sub, GError **error)
 			 "qemu-img, or kvmbus disk convert to another format");
 }
 
+/* The image is all that there is to tell of it. */
+static bool makes_image(enum sub sub)
+{
+	return sub == CREATE || sub == CONVERT || sub == RESIZE;
+}
+
+static int tell_image(const struct disk_args *a, enum sub sub, GError **error)
+{
+	const struct disk_args info = {
+		.file = sub == CONVERT ? a->second : a->file, .json = true,
+	};
+
+	return disk_info(&info, error);
+}
+
 int disk_command(int argc, char **argv, GError **error)
 {
 	struct disk_args a = { 0 };
 	enum sub sub = INFO;
+	int status;
 
 	if (!find_sub(argv[0], &sub, error) ||
 	    !parse(&a, sub, argc, argv, error) ||
 	    !is_ours(&a, sub, error))
 		return (*error)->code;
-	return subs[sub].run(&a, error);
+	status = subs[sub].run(&a, error);
+	if (status || !a.json || !makes_image(sub))
+		return status;
+	return tell_image(&a, sub, error);
 }

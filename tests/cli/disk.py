@@ -157,6 +157,16 @@ def azure(b, run):
     assert footer(b / 'azure.vhd')[28:40] == b'win \x00\x0a\x00\x00Wi2k'
 
 
+def told(b, run):
+    """What makes an image tells what info does."""
+    image, copy = b / 'told.vhdx', b / 'told.img'
+    for made, *words in ((image, 'create', image, '9M'),
+                         (copy, 'convert', image, copy),
+                         (image, 'resize', image, '20M')):
+        got = json.loads(run_ok(run, *words, '--json'))
+        assert got == info(run, made), got
+
+
 def moved(b, run, child, parent):
     """Its parent is somewhere else; a disk like it is not its parent."""
     before = info(run, child)
@@ -565,8 +575,8 @@ def qemu_sizes(b, run):
 
 def functions(kvmbus):
     """Name and function of (box, run), in order."""
-    for f in round_trips, azure, chains, commits, commits_refused, resizes, \
-            checks, checks_vhdx, torn, lost_space, facts, locked:
+    for f in round_trips, azure, told, chains, commits, commits_refused, \
+            resizes, checks, checks_vhdx, torn, lost_space, facts, locked:
         yield f'disk-{f.__name__.replace("_", "-")}', f
     yield 'disk-interrupted', lambda b, run: interrupted(b, run, kvmbus)
     for f in qemu_agrees, qemu_agrees_on_vhdx, qemu_sizes:
