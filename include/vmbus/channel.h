@@ -58,8 +58,8 @@ struct vmbus_packet {
 
 /*
  * For use in ready().  1 with @pkt filled in; 0 if there is no more for now
- * (ready() will be called again); -EPROTO if the guest broke the ring, which then stays silent until
- * the channel is reopened.
+ * (ready() will be called again); -EPROTO if the guest broke the ring, which
+ * then stays silent until the channel is reopened.
  */
 int vmbus_recv(struct vmbus_channel *ch, struct vmbus_packet *pkt);
 

@@ -39,7 +39,8 @@ int machine_run(struct machine *m, GError **error);
  * What can be asked of one that runs, on its main loop: machine_methods.c.
  *
  * Paused, no virtual processor runs; all else goes on.  A reset leaves it
- * paused.  Resumed, disks try again what the host has failed at.  Resets and the end come after these functions have returned.
+ * paused.  Resumed, disks try again what the host has failed at.  Resets and
+ * the end come after these functions have returned.
  */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);

@@ -4,7 +4,8 @@
  * record of what hv asked for; and the guest's side of the SynIC.
  *
  * Overlays are mapped over RAM as the real machine does it, so in @ram a test
- * sees what a guest would; gmem is a mapping without them.  The recording may be read while other threads signal.
+ * sees what a guest would; gmem is a mapping without them.  The recording may be
+ * read while other threads signal.
  */
 #ifndef TESTS_HV_HOST_H
 #define TESTS_HV_HOST_H
