@@ -141,13 +141,14 @@ void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open)
 {
 	struct nat_forward *one = &f->forward[index];
 
+	/* One whose port is lost for now has it when it is back. */
+	one->open = open;
 	if (one->fd < 0)
 		return;
 	if (!open || nat_port_listen(one->fd) < 0) {
 		refuse(f, one);
 		return;
 	}
-	one->open = true;
 	nat_sockets_mute(f->sockets, one->fd, false);
 }
 
