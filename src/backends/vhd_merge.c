@@ -26,6 +26,9 @@ struct merge {
 	struct vhd_facts child, parent;
 	uint64_t table, table_size;	/* the child's BAT, bytes */
 	uint32_t block_size, bitmap_size;
+	/* The sector of the BAT that was looked at last; 0: none. */
+	uint64_t entries_at;
+	uint32_t entries[VHD_SECTOR / sizeof(uint32_t)];
 	/* Of the last block that was looked at; ~0: none. */
 	uint32_t index;
 	uint32_t entry;			/* of the BAT */
@@ -55,21 +58,33 @@ static bool entry_fits(const struct merge *g, uint32_t entry)
 	       (at + len <= g->table || at >= g->table + g->table_size);
 }
 
+/* Have the sector of the BAT that says where block @index is. */
+static int load_entries(struct merge *g, uint32_t index)
+{
+	uint64_t at = g->table + index / G_N_ELEMENTS(g->entries) * VHD_SECTOR;
+	int ret;
+
+	if (g->entries_at == at)
+		return 0;
+	g->entries_at = 0;
+	ret = block_read_now(g->m->file, at, g->entries, sizeof(g->entries));
+	if (!ret)
+		g->entries_at = at;
+	return ret;
+}
+
 /* Have the entry and the bitmap of block @index. */
 static int load_block(struct merge *g, uint32_t index)
 {
-	uint32_t entries[VHD_SECTOR / sizeof(uint32_t)];
-	uint64_t at = (uint64_t)index * sizeof(*entries);
 	int ret;
 
 	if (g->index == index)
 		return 0;
 	g->index = UINT32_MAX;
-	ret = block_read_now(g->m->file, g->table + at / VHD_SECTOR *
-			     VHD_SECTOR, entries, sizeof(entries));
+	ret = load_entries(g, index);
 	if (ret)
 		return ret;
-	g->entry = be32toh(entries[index % G_N_ELEMENTS(entries)]);
+	g->entry = be32toh(g->entries[index % G_N_ELEMENTS(g->entries)]);
 	if (g->entry != VHD_UNUSED && !entry_fits(g, g->entry))
 		return -EIO;
 	if (g->entry != VHD_UNUSED)
