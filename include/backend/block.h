@@ -150,6 +150,11 @@ static inline uint64_t block_next_data(struct block_backend *bb, uint64_t at)
 	return bb->ops->next_data ? bb->ops->next_data(bb, at) : at;
 }
 
+static inline int block_measure(struct block_backend *bb)
+{
+	return bb->ops->measure ? bb->ops->measure(bb) : -EOPNOTSUPP;
+}
+
 static inline int block_extend(struct block_backend *bb, uint64_t size)
 {
 	return bb->ops->extend ? bb->ops->extend(bb, size) : -EOPNOTSUPP;

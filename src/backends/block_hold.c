@@ -134,10 +134,8 @@ static void hold_hurry(struct block_backend *bb)
 static int hold_measure(struct block_backend *bb)
 {
 	struct block_hold *h = container_of(bb, struct block_hold, bb);
-	int ret = -EOPNOTSUPP;
+	int ret = block_measure(h->below);
 
-	if (h->below->ops->measure)
-		ret = h->below->ops->measure(h->below);
 	bb->size = h->below->size;
 	return ret;
 }

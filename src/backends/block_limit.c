@@ -117,10 +117,8 @@ static void limit_hurry(struct block_backend *bb)
 static int limit_measure(struct block_backend *bb)
 {
 	struct block_limit *l = container_of(bb, struct block_limit, bb);
-	int ret = -EOPNOTSUPP;
+	int ret = block_measure(l->below);
 
-	if (l->below->ops->measure)
-		ret = l->below->ops->measure(l->below);
 	bb->size = l->below->size;
 	return ret;
 }

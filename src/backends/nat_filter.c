@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/nat_filter.h"
+#include "core/bytes.h"
 
 #define ETH_LEN		14
 #define ARP_LEN		28
@@ -73,11 +74,6 @@ static const uint8_t pingable6[][16] = {
 	{ 0xfe, 0xc0, [15] = 3 },
 	{ 0xfe, 0x80, [15] = 2 },
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
 
 static bool has_prefix(const uint8_t *addr, const uint8_t *prefix,
 		       unsigned bits)

@@ -6,6 +6,7 @@
 
 #include "backends/nat_guest.h"
 #include "backends/nat_network.h"
+#include "core/bytes.h"
 #include "core/trace.h"
 
 #define ETH_LEN			14
@@ -19,16 +20,6 @@
 #define DHCP_MESSAGE_TYPE	53
 #define DHCP_ACK		5
 #define PREFIX6_LEN		8	/* bytes */
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
 
 static bool is_mac(const uint8_t *mac, const uint8_t *other)
 {

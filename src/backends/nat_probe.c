@@ -4,6 +4,7 @@
 
 #include "backends/nat_network.h"
 #include "backends/nat_probe.h"
+#include "core/bytes.h"
 #include "core/trace.h"
 #include "core/util.h"
 
@@ -26,28 +27,6 @@
 static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
 static const uint8_t gateway6_mac[6] = { 0x52, 0x56, 0, 0, 0, 2 };
 static const struct in6_addr gateway6 = NAT_GATEWAY6_ADDR;
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
 
 /* Nobody's connection comes from such a low port. */
 static uint16_t source_port(unsigned index)

@@ -8,6 +8,7 @@
 
 #include "backends/nat_network.h"
 #include "backends/nat_refuse.h"
+#include "core/bytes.h"
 
 #define ETH_LEN		14
 #define IP4_LEN		20
@@ -20,26 +21,6 @@
 #define TH_SYN		0x02
 #define TH_RST		0x04
 #define TH_ACK		0x10
-
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = htonl(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return ntohl(v);
-}
 
 /* Nobody answers to a group, or to one who does not say who it is. */
 static bool has_sender(const uint8_t *frame, const struct nat_packet *p)

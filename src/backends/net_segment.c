@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/net_segment.h"
+#include "core/bytes.h"
 
 #define ETH_TYPE_AT	12
 #define VLAN_TAG	4	/* bytes */
@@ -34,17 +35,6 @@
 #define UDP_HEADER	8
 #define UDP_LENGTH_AT	4
 #define UDP_CSUM_AT	6
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put16(uint8_t *p, size_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
 
 /*
  * Sums of the Internet checksum are kept in the host's byte order, in which a

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
+#include "core/bytes.h"
 #include "devices/netvsp/netvsp_internal.h"
 
 #define ETH_ADDRESSES	12
@@ -139,12 +140,6 @@ static bool read_wishes(struct reader r, struct wishes *w)
 		}
 	}
 	return true;
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
 }
 
 static void insert_tag(struct frame_header *h, uint32_t vlan)

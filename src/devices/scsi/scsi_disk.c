@@ -180,11 +180,11 @@ int scsi_disk_measure(struct scsi_lun *lun, uint64_t *size)
 	uint64_t before;
 	int ret;
 
-	if (lun->type != &disk || !lun_bb(lun)->ops->measure)
+	if (lun->type != &disk)
 		return -EOPNOTSUPP;
 	bb = lun_bb(lun);
 	before = bb->size;
-	ret = bb->ops->measure(bb);
+	ret = block_measure(bb);
 	*size = bb->size;
 	if (!ret && bb->size != before)
 		lun->attention = SENSE_CAPACITY_CHANGED;

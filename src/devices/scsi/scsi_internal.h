@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "core/bytes.h"
 #include "devices/scsi/scsi.h"
 
 /* Sense key, additional code and qualifier; key 0 is no error. */
@@ -103,40 +104,6 @@ void scsi_lun_init(struct scsi_lun *lun, const struct scsi_type *type,
 struct scsi_medium *scsi_medium_new(struct block_backend *bb);
 /* One user less.  NULL is fine. */
 void scsi_medium_put(struct scsi_medium *m);
-
-/* Big-endian fields of CDBs and parameter lists. */
-static inline uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static inline uint64_t get64(const uint8_t *p)
-{
-	return (uint64_t)get32(p) << 32 | get32(p + 4);
-}
-
-static inline void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
-
-static inline void put64(uint8_t *p, uint64_t v)
-{
-	put32(p, (uint32_t)(v >> 32));
-	put32(p + 4, (uint32_t)v);
-}
 
 /* The rest is for LUNs with a medium. */
 static inline struct block_backend *lun_bb(const struct scsi_lun *lun)
