@@ -79,6 +79,7 @@ void netvsp_reset(struct netvsp *nv)
 	nv->groups = 0;
 	memcpy(nv->mac, nv->permanent_mac, sizeof(nv->mac));
 	nv->rss = (struct rss){ 0 };
+	memset(nv->flow, 0, sizeof(nv->flow));
 	oid_default_offloads(nv);
 	link_begin(nv);
 }

@@ -11,6 +11,7 @@
  *	link.c		whether there is one
  *	stats.c		what was counted
  *	rss.c		the channel that a received frame goes to
+ *	flow.c		the channel that its flow was sent on
  *	frame.c		headers and checksums of frames
  */
 #ifndef DEVICES_NETVSP_NETVSP_INTERNAL_H
@@ -45,6 +46,7 @@
 #define RESPONSE_SIZE_MAX	1200u	/* and of what we say */
 #define RESPONSES_MAX		32	/* that wait for buffers */
 #define GROUPS_MAX		32	/* addresses of groups to listen to */
+#define FLOW_BITS		10	/* of the number of flows' entries */
 
 /* A frame for the guest begins here in its suballocation. */
 #define RX_DATA_OFFSET		252u
@@ -146,6 +148,7 @@ struct offloads {
 
 struct rss {
 	bool on;
+	bool in_turn;			/* the table is 0, 1, ... again and again */
 	uint32_t hash_info;
 	uint16_t entries;
 	uint8_t table[NDIS_RSS_TABLE_ENTRIES];
@@ -184,6 +187,7 @@ struct netvsp {
 		struct offloads offloads;
 		bool offloads_due;	/* to be indicated */
 		struct rss rss;
+		uint8_t flow[1u << FLOW_BITS];	/* queue's index + 1, or 0 */
 		uint8_t group[GROUPS_MAX][6];
 		unsigned groups;	/* 0: the guest sorts them out */
 		struct counters rx, tx;
@@ -300,6 +304,11 @@ enum rndis_status rss_set(struct netvsp *nv, struct reader in);
 /* The queue of a frame; *@hash is 0 if it has none. */
 struct queue *rss_queue(struct netvsp *nv, const struct frame_header *h,
 			uint32_t *hash);
+/* flow.c */
+void flow_sent(struct queue *q, const struct frame_header *h);
+/* NULL if it was not sent on any. */
+struct queue *flow_queue(struct netvsp *nv, const struct frame_header *h);
+
 /* Toeplitz hash; @key is NDIS_RSS_KEY_SIZE bytes. */
 uint32_t rss_toeplitz(const uint8_t *key, const uint8_t *input, size_t len);
 

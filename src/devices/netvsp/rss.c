@@ -60,7 +60,7 @@ struct queue *rss_queue(struct netvsp *nv, const struct frame_header *h,
 	if (!len)
 		return primary(nv);
 	*hash = rss_toeplitz(rss->key, input, len);
-	q = nv->queue[rss->table[*hash % rss->entries]];
+	q = flow_queue(nv, h) ?: nv->queue[rss->table[*hash % rss->entries]];
 	return q ?: primary(nv);
 }
 
@@ -72,6 +72,15 @@ static bool part_of(struct reader all, uint32_t off, uint32_t len,
 
 	return reader_split(&all, off, &skipped) &&
 	       reader_split(&all, len, part);
+}
+
+/* As drivers fill it, before anybody has wishes of his own. */
+static bool is_in_turn(const struct rss *rss, unsigned channels)
+{
+	for (unsigned i = 0; i < rss->entries; i++)
+		if (rss->table[i] != i % channels)
+			return false;
+	return true;
 }
 
 static bool read_table(struct netvsp *nv, struct reader r, struct rss *rss)
@@ -86,6 +95,7 @@ static bool read_table(struct netvsp *nv, struct reader r, struct rss *rss)
 			return false;
 		rss->table[i] = (uint8_t)entry;
 	}
+	rss->in_turn = is_in_turn(rss, nv->subchannels + 1);
 	return true;
 }
 

@@ -284,6 +284,7 @@ static bool add_frame(struct queue *q, const struct wishes *w,
 		frame_read(data, datacnt, 0, h->bytes, copied);
 		if (!prepare(h, w, len, q->nv->nb->offloads, &f->hdr))
 			return false;
+		flow_sent(q, h);
 		iov[n++] = (struct iovec){ h->bytes, h->len };
 		n = frame_slice(data, datacnt, copied, len - copied, iov, n,
 				TX_SOURCE_MAX + 1);

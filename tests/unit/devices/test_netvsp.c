@@ -433,101 +433,6 @@ static void the_send_table_follows_the_last_channel(void **state)
 	assert_int_equal(c->answer.subchannel_complete.status, NVSP_STAT_FAIL);
 }
 
-static const uint8_t ms_key[NDIS_RSS_KEY_SIZE] = {
-	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
-	0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-	0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
-	0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-};
-
-/* The verification suite that Microsoft publishes for RSS. */
-static void the_hash_is_microsofts(void **state)
-{
-	static const uint8_t v4[12] = { 66, 9, 149, 187, 161, 142, 100, 80,
-					2794 >> 8, 2794 & 255, 1766 >> 8,
-					1766 & 255 };
-
-	assert_int_equal(rss_toeplitz(ms_key, v4, 12), 0x51ccc178);
-	assert_int_equal(rss_toeplitz(ms_key, v4, 8), 0x323e8fc2);
-}
-
-struct rss_object {
-	struct ndis_rss_parameters p;
-	uint32_t table[NDIS_RSS_TABLE_ENTRIES];
-	uint8_t key[NDIS_RSS_KEY_SIZE];
-} __attribute__((packed));
-
-static struct rss_object rss_object(unsigned queues)
-{
-	struct rss_object o = {
-		.p = { .header = { 0x89, 2, sizeof(o.p) },
-		       .hash_info = NDIS_HASH_TOEPLITZ | NDIS_HASH_IPV4 |
-				    NDIS_HASH_TCP_IPV4,
-		       .table_size = sizeof(o.table),
-		       .table_offset = offsetof(struct rss_object, table),
-		       .key_size = sizeof(o.key),
-		       .key_offset = offsetof(struct rss_object, key) },
-	};
-
-	for (unsigned i = 0; i < NDIS_RSS_TABLE_ENTRIES; i++)
-		o.table[i] = i % queues;
-	memcpy(o.key, ms_key, sizeof(o.key));
-	return o;
-}
-
-static void frames_are_spread_by_their_hash(void **state)
-{
-	struct netvsc *c = *state;
-	const struct rss_object o = rss_object(NETVSC_QUEUES);
-	g_autofree struct made *f = make_frame(4, IPPROTO_TCP, 10);
-	g_autoptr(GPtrArray) all = NULL;
-	struct netvsc_frame *got;
-
-	open_subchannels(c, 3);
-	g_free(fake_answer(c->ch[0]));
-	assert_int_equal(netvsc_set(c, OID_RSS, &o, sizeof(o)),
-			 RNDIS_STATUS_SUCCESS);
-	memcpy(f->bytes + f->l3 + 12,
-	       (const uint8_t[]){ 66, 9, 149, 187, 161, 142, 100, 80 }, 8);
-	put16(f->bytes + f->l4, 2794);
-	put16(f->bytes + f->l4 + 2, 1766);
-	come(c, f, NULL);
-	all = netvsc_received(c, 0x51ccc178 % 128 % NETVSC_QUEUES);
-	assert_int_equal(all->len, 1);
-	got = all->pdata[0];
-	assert_true(got->has_hash);
-	assert_int_equal(got->hash, 0x51ccc178);
-}
-
-static void rss_settings_that_make_no_sense_are_refused(void **state)
-{
-	struct netvsc *c = *state;
-	struct rss_object o;
-
-	open_subchannels(c, 1);
-	g_free(fake_answer(c->ch[0]));
-	for (int i = 0; i < 7; i++) {
-		o = rss_object(2);
-		if (i == 0)
-			o.table[5] = 2;
-		else if (i == 1)
-			o.p.key_size = 39;
-		else if (i == 2)
-			o.p.key_offset = UINT32_MAX;
-		else if (i == 3)
-			o.p.table_offset = sizeof(o);
-		else if (i == 4)
-			o.p.table_size = 3;
-		else if (i == 5)
-			o.p.table_size = UINT16_MAX;
-		else
-			o.table[127] = UINT32_MAX;
-		assert_int_equal(netvsc_set(c, OID_RSS, &o, sizeof(o)),
-				 RNDIS_STATUS_INVALID_DATA);
-		assert_false(c->nv->rss.on);
-	}
-}
-
 static void each_channel_sends(void **state)
 {
 	struct netvsc *c = *state;
@@ -632,9 +537,6 @@ int main(void)
 		STARTED(a_link_is_indicated_and_then_not_for_two_seconds),
 		TEST(a_driver_that_begins_asks_for_the_link),
 		STARTED(the_send_table_follows_the_last_channel),
-		cmocka_unit_test(the_hash_is_microsofts),
-		STARTED(frames_are_spread_by_their_hash),
-		STARTED(rss_settings_that_make_no_sense_are_refused),
 		STARTED(each_channel_sends),
 		STARTED(a_new_driver_begins_anew),
 		STARTED(the_cable_learns_that_a_driver_has_gone),
