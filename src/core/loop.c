@@ -129,7 +129,7 @@ void loop_post(struct loop *l, struct loop_note *note)
 {
 	bool wake = false;
 
-	/* Pairs with the release in run_notes(): what it saw is done with. */
+	/* Pairs with the exchange in run_notes(), see there. */
 	if (__atomic_exchange_n(&note->posted, 1, __ATOMIC_ACQ_REL))
 		return;
 
@@ -346,8 +346,12 @@ static bool run_notes(struct loop *l)
 		return false;
 	for (; note; note = next) {
 		next = note->next;
-		/* Before run(), which may post it again or free it. */
-		__atomic_store_n(&note->posted, 0, __ATOMIC_RELEASE);
+		/*
+		 * Before run(), which may post it again or free it.  Whoever
+		 * finds it posted until here, in loop_post(), relies on run()
+		 * to see what he did before; after a mere store it might not.
+		 */
+		__atomic_exchange_n(&note->posted, 0, __ATOMIC_ACQ_REL);
 		note->run(note);
 	}
 	return true;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -258,6 +259,49 @@ static void no_post_from_another_thread_is_lost(void **state)
 	assert_int_equal(c.seen, POSTS);
 }
 
+struct letter {
+	struct loop_note note;
+	struct loop *loop;
+	unsigned word[2];	/* of two threads */
+	unsigned written;	/* atomic, and no order meant */
+	unsigned sum;
+};
+
+static void letter_run(struct loop_note *note)
+{
+	struct letter *l = container_of(note, struct letter, note);
+
+	l->sum = l->word[0] + l->word[1];
+}
+
+static void *write_letter(void *arg)
+{
+	struct letter *l = arg;
+	unsigned i = __atomic_load_n(&l->written, __ATOMIC_RELAXED);
+
+	l->word[i] = i + 1;
+	loop_post(l->loop, &l->note);
+	__atomic_store_n(&l->written, i + 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Also by TSan, which sees no other order between the threads. */
+static void who_finds_a_note_posted_is_heard_as_well(void **state)
+{
+	struct letter l = { .note.run = letter_run, .loop = *state };
+	pthread_t thread[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_create(&thread[i], NULL, write_letter, &l);
+		while (__atomic_load_n(&l.written, __ATOMIC_RELAXED) == i)
+			sched_yield();
+	}
+	loop_turn(*state, false);
+	assert_int_equal(l.sum, 3);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -271,6 +315,7 @@ int main(void)
 		T(more_operations_than_the_queue_holds_all_complete),
 		T(an_event_is_seen_each_time_until_it_is_removed),
 		T(no_post_from_another_thread_is_lost),
+		T(who_finds_a_note_posted_is_heard_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
