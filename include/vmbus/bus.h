@@ -2,9 +2,9 @@
 /*
  * bus - the control plane of one virtual machine's VMBus.
  *
- * Owned by one loop (the main one); channels' data planes run on the loops of
- * their devices, and the two halves meet by loop_post() only.  No descriptors,
- * threads or clocks of its own.
+ * Owned by one loop (the main one); channels' data planes run on the loops that
+ * their devices name, and the two halves meet by loop_post() only.  No
+ * descriptors, threads or clocks of its own.
  */
 #ifndef VMBUS_BUS_H
 #define VMBUS_BUS_H
@@ -76,7 +76,7 @@ void vmbus_reset(struct vmbus *bus, struct loop_note *done);
 
 /* On @ch's loop: the guest has rung, or memory may hold new packets. */
 void vmbus_channel_doorbell(struct vmbus_channel *ch);
-/* The loop of @ch's device. */
+/* Where @ch lives.  Any thread. */
 struct loop *vmbus_channel_loop(const struct vmbus_channel *ch);
 
 #endif

@@ -3,9 +3,10 @@
  * channel - what a VMBus device sees of the bus.
  *
  * The bus calls the device through struct vmbus_device_ops; the device calls
- * the bus through the functions below.  Both happen on the loop the device was
- * offered with, and on no other thread.  A device's sub-channels share its
- * loop and its ops.
+ * the bus through the functions below.  Both happen on the channel's loop, and
+ * on no other thread.  A device's sub-channels share its ops, and its loop
+ * unless it names others; then open(), ready() and close() of two channels may
+ * come at once.
  */
 #ifndef VMBUS_CHANNEL_H
 #define VMBUS_CHANNEL_H
@@ -36,6 +37,11 @@ struct vmbus_device_ops {
 	 * vmbus_complete() and vmbus_send() are allowed and do nothing.
 	 */
 	void (*close)(struct vmbus_device *dev, struct vmbus_channel *ch);
+	/*
+	 * Where the @index-th sub-channel lives, always the same; that of the
+	 * primary one is dev->loop.  On the main loop.  NULL: all of them there.
+	 */
+	struct loop *(*loop)(const struct vmbus_device *dev, unsigned index);
 };
 
 /* Base of every VMBus device: embed it, and get back with container_of(). */
@@ -45,7 +51,7 @@ struct vmbus_device {
 	struct guid if_instance;	/* unique, stable over reboots */
 	uint16_t flags;			/* VMBUS_CHANNEL_* */
 	uint8_t user_def[MAX_USER_DEFINED_BYTES];
-	struct loop *loop;		/* where its channels live */
+	struct loop *loop;		/* its primary channel's, see ops */
 	const struct gmem *gm;
 };
 

@@ -25,6 +25,11 @@ static uint32_t free_relid(struct vmbus *bus)
 	return bus->channels->len - 1;
 }
 
+static struct loop *loop_of(const struct vmbus_device *dev, unsigned index)
+{
+	return index && dev->ops->loop ? dev->ops->loop(dev, index) : dev->loop;
+}
+
 struct vmbus_channel *bus_add_channel(struct vmbus *bus,
 				      struct vmbus_device *dev, unsigned index)
 {
@@ -36,7 +41,7 @@ struct vmbus_channel *bus_add_channel(struct vmbus *bus,
 	ch = g_new0(struct vmbus_channel, 1);
 	ch->bus = bus;
 	ch->dev = dev;
-	ch->loop = dev->loop;
+	ch->loop = loop_of(dev, index);
 	ch->index = index;
 	ch->relid = relid;
 	ch->connection_id = CONNECTION_ID_BASE + relid;
@@ -119,7 +124,7 @@ void bus_rescind(struct vmbus *bus, struct vmbus_channel *ch)
 		bus_free_channel(bus, ch);
 }
 
-/* Nothing runs on the device's loop for any of @dev's channels. */
+/* Nothing runs on a loop of the device's for any of @dev's channels. */
 static bool is_at_rest(const struct vmbus *bus, const struct vmbus_device *dev)
 {
 	for (guint i = 0; i < bus->channels->len; i++) {

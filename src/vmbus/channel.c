@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The data plane of a channel, on its device's loop.
+ * The data plane of a channel, on its loop.
  *
  *	doorbell -> drain -> device.ready -> vmbus_recv ...
  *	... vmbus_complete -> (end of the turn) flush -> SINT

@@ -3,9 +3,10 @@
  * State shared between the files of src/vmbus.
  *
  * struct vmbus, and of struct vmbus_channel what is marked so, belong to the
- * main loop; the rest of a channel belongs to its device's loop.  Each side
- * asks the other by posting one of the channel's notes, and does not touch
- * what it handed over until the answer comes.
+ * main loop; the rest of a channel belongs to its own loop, which may not be
+ * that of its device's other channels.  Each side asks the other by posting one
+ * of the channel's notes, and does not touch what it handed over until the
+ * answer comes.
  */
 #ifndef VMBUS_VMBUS_INTERNAL_H
 #define VMBUS_VMBUS_INTERNAL_H

@@ -139,11 +139,19 @@ static void echo_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 		finish_channel(ec);
 }
 
+static struct loop *echo_loop(const struct vmbus_device *dev, unsigned index)
+{
+	const struct echo *e = container_of(dev, struct echo, vmbus);
+
+	return e->sub_loop ?: dev->loop;
+}
+
 static const struct vmbus_device_ops echo_ops = {
 	.name = "echo",
 	.open = echo_open,
 	.ready = echo_ready,
 	.close = echo_close,
+	.loop = echo_loop,
 };
 
 static void later_run(struct loop_note *note)

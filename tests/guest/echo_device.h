@@ -23,6 +23,7 @@ struct echo {
 	bool sips;		/* one packet for each call, though not busy */
 	unsigned depth;		/* packets in hand at once; 0: any number */
 	unsigned subchannels;	/* to be offered for a packet "sub" */
+	struct loop *sub_loop;	/* where those live; NULL: where the others do */
 	unsigned received;
 	unsigned readies;	/* calls of ready() */
 	uint16_t last_type;

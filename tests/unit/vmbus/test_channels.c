@@ -519,6 +519,45 @@ static void subchannels_are_offered_and_work(void **state)
 	assert_string_equal(r->echo[0].log->str, "open0 open1 open2 open3 ");
 }
 
+/* Nothing happens to them while it does not turn. */
+static void subchannels_may_live_on_another_loop(void **state)
+{
+	struct rig *r = *state;
+	struct loop *other = loop_new(NULL);
+	struct guest_channel sub;
+	struct vmbus_channel_offer_channel o;
+
+	rig_open(r, VERSION_WIN10_V5_3);
+	r->echo[0].sub_loop = other;
+	loop_set_clock(other, guest_now);
+	offer_subchannels(r, 1);
+	o = expect_offer(r, 1);
+	guest_channel_init(&sub, r->g, &o, 4, 2);
+	assert_true(guest_gpadl(r->g, sub.relid, sub.gpadl, sub.gpa,
+				sub.pages));
+	guest_channel_send_open(&sub);
+	assert_string_equal(r->echo[0].log->str, "open0 ");
+	assert_true(works(r, &r->ch[0]));
+	loop_turn(other, false);
+	assert_string_equal(r->echo[0].log->str, "open0 open1 ");
+	guest_run(r->g);
+	assert_true(GUEST_EXPECT(r->g, CHANNELMSG_OPENCHANNEL_RESULT,
+				 &(struct vmbus_channel_open_result){ 0 }));
+	/* Both are closed by the reset at the end, each by its own. */
+	vmbus_reset(r->g->bus, &r->done);
+	guest_run(r->g);
+	assert_string_equal(r->echo[0].log->str,
+			    "open0 open1 close0 closed0 ");
+	assert_int_equal(r->done_count, 0);
+	while (loop_turn(other, false))
+		;
+	guest_run(r->g);
+	assert_string_equal(r->echo[0].log->str,
+			    "open0 open1 close0 closed0 close1 closed1 ");
+	assert_int_equal(r->done_count, 1);
+	loop_free(other);
+}
+
 /* Linux closes sub-channels first; then the host takes them back. */
 static void subchannels_go_when_the_primary_closes(void **state)
 {
@@ -691,6 +730,7 @@ int main(void)
 		RIG_TEST(a_relid_that_is_in_use_cannot_be_released),
 		RIG_TEST(what_was_released_is_gone_until_the_next_connection),
 		RIG_TEST(subchannels_are_offered_and_work),
+		RIG_TEST(subchannels_may_live_on_another_loop),
 		RIG_TEST(subchannels_go_when_the_primary_closes),
 		RIG_TEST(subchannels_are_not_offered_after_the_close),
 		RIG_TEST(subchannels_do_not_survive_the_connection),
