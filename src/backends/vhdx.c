@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backends/block_now.h"
+#include "backends/block_patch.h"
 #include "backends/vhdx_internal.h"
 #include "core/error.h"
 #include "core/trace.h"
@@ -120,8 +121,7 @@ bool vhdx_read_file(struct vhdx *v, struct vhdx_locator *locator,
 				 "the parent of a VHDX has to be one");
 	if (!vhdx_headers_read(v, path, error))
 		return false;
-	if (!vhdx_log_is_empty(v) && !v->looking &&
-	    !vhdx_replay(v, path, error))
+	if (!vhdx_log_is_empty(v) && !vhdx_replay(v, path, error))
 		return false;
 	return vhdx_regions_read(v, path, error) &&
 	       vhdx_metadata_read(v, locator, path, error);
@@ -155,50 +155,13 @@ bool vhdx_parent_fits(const struct vhdx *v, const struct vhdx_locator *l,
 	return vhdx_fail(error, path, "vhdx.parent-sectors", why, NULL);
 }
 
-/*
- * A parent that was not closed, by a commit that was stopped: what it has stays
- * the same when its log is replayed.  Who only reads the child changes nothing.
- */
-static struct block_backend *replayed(const struct block_chain *at,
-				      const struct vhdx_locator *l,
-				      struct block_chain *below,
-				      struct block_backend *file,
-				      GError **error)
-{
-	struct vhdx *v = vhdx_new(NULL, file);
-	bool good = at->options.read_only ||
-		    !vhdx_headers_read(v, below->options.path, NULL) ||
-		    vhdx_log_is_empty(v);
-	struct block_chain writer = *at;
-
-	v->file = NULL;		/* borrowed */
-	vhdx_free(v);
-	if (good)
-		return file;
-	block_close(file);
-	writer.write_parent = true;
-	file = block_parent_open(&writer, l->paths, below, error);
-	if (!file)
-		return NULL;
-	v = vhdx_new(NULL, file);
-	good = vhdx_headers_read(v, below->options.path, error) &&
-	       (vhdx_log_is_empty(v) ||
-		vhdx_replay(v, below->options.path, error));
-	vhdx_free(v);
-	return good ? block_parent_open(at, l->paths, below, error) : NULL;
-}
-
 static bool open_parent(struct vhdx *v, const struct block_chain *at,
 			const struct vhdx_locator *l, GError **error)
 {
 	struct block_chain below;
 	struct block_backend *file = block_parent_open(at, l->paths, &below,
 						       error);
-	struct vhdx *parent;
-
-	if (file)
-		file = replayed(at, l, &below, file, error);
-	parent = file ? open_one(&below, file, error) : NULL;
+	struct vhdx *parent = file ? open_one(&below, file, error) : NULL;
 
 	if (!parent)
 		return false;
@@ -288,14 +251,13 @@ struct block_backend *vhdx_open_damaged(struct block_backend *file,
 	return v ? &v->bb : NULL;
 }
 
-/* What is in the log may be what is missing. */
-static bool is_not_closed(const struct vhdx *v, const char *path,
-			  GError **error)
+/* Of a file that is the caller's. */
+static void free_borrower(struct vhdx *v)
 {
-	if (vhdx_log_is_empty(v))
-		return false;
-	g_clear_error(error);
-	return vhdx_not_closed(path, error);
+	if (v->aside)
+		block_patch_release(v->file);
+	v->file = NULL;
+	vhdx_free(v);
 }
 
 bool vhdx_read_facts(struct block_backend *file, const char *path,
@@ -307,8 +269,7 @@ bool vhdx_read_facts(struct block_backend *file, const char *path,
 	bool ok;
 
 	v->looking = true;
-	ok = vhdx_read_file(v, &locator, path, error) ||
-	     is_not_closed(v, path, error);
+	ok = vhdx_read_file(v, &locator, path, error);
 	*facts = (struct vhdx_facts){
 		.fixed = l->leave_allocated, .differencing = l->has_parent,
 		.dirty = !vhdx_log_is_empty(v),
@@ -321,8 +282,7 @@ bool vhdx_read_facts(struct block_backend *file, const char *path,
 		.parent = locator.linkage[0],
 		.parent_paths = g_steal_pointer(&locator.paths),
 	};
-	v->file = NULL;		/* borrowed */
-	vhdx_free(v);
+	free_borrower(v);
 	if (!ok)
 		vhdx_facts_finish(facts);
 	return ok;
@@ -383,8 +343,7 @@ int vhdx_rebase(struct block_backend *file, const char *path,
 	int ret = ok ? enter_parent(v, &locator, way) : 0;
 
 	vhdx_locator_finish(&locator);
-	v->file = NULL;		/* borrowed */
-	vhdx_free(v);
+	free_borrower(v);
 	return ok ? ret : 1;
 }
 

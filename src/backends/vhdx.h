@@ -35,12 +35,12 @@ struct block_backend *vhdx_open_damaged(struct block_backend *file,
 					const char *path, GError **error);
 
 /*
- * What the file says of itself, checked; without its blocks and its parent.  A
- * log that is not empty is left alone, and may have something newer.
+ * What the file says of itself, checked; without its blocks and its parent.
+ * Nothing is written, also if its log is not empty.
  */
 struct vhdx_facts {
 	bool fixed, differencing;
-	bool dirty;			/* its log has to be replayed */
+	bool dirty;			/* what is here is partly in its log */
 	uint64_t size;			/* of the disk, bytes */
 	uint32_t block_size, sector_size, physical_sector_size;
 	uint64_t log_size;
@@ -120,6 +120,7 @@ struct vhdx_survey {
 	uint64_t *used;		/* a bit for each MiB of the file */
 	bool damaged_header, damaged_regions;	/* one of two */
 	bool replayed;		/* its log, when it was opened */
+	bool aside;		/* likewise, but not into the file */
 };
 /* Of a disk that has not been written yet.  To be finished in any case. */
 int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s);

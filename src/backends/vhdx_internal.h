@@ -148,7 +148,8 @@ struct vhdx {
 	bool damaged_header;		/* the other one was, at opening */
 	bool damaged_regions;		/* likewise */
 	bool replayed;
-	bool looking;			/* past a log that is not empty */
+	bool aside;			/* replayed, but not into the file */
+	bool looking;			/* and so not writing, whatever is */
 	bool shared;			/* only payload is written any more */
 	struct guid next_data_write;	/* zero: any new one */
 	struct vhdx_cache cache;
@@ -248,10 +249,11 @@ bool vhdx_locator_has(const struct vhdx_locator *l, const struct guid *id);
 uint8_t *vhdx_locator_make(const struct guid linkage[2], const char *way,
 			   uint32_t *len);
 
-/* vhdx_replay.c: leaves an empty log. */
+/*
+ * vhdx_replay.c: leaves an empty log; or, if the file is not to be written,
+ * @v->file as it would be then.
+ */
 bool vhdx_replay(struct vhdx *v, const char *path, GError **error);
-/* The error that it cannot be, since the file is read-only: false. */
-bool vhdx_not_closed(const char *path, GError **error);
 
 /* vhdx_cache.c */
 void vhdx_cache_init(struct vhdx_cache *c);

@@ -6,12 +6,13 @@
  * it, by its checksum and every signature and number in it, is there.  Entries
  * that follow one another are a sequence; it is one if it has the entry that
  * its last one names as tail.  That with the highest number is written to
- * the file, from the tail on.
+ * the file, from the tail on; or beside it, where that is not to be written.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "backends/block_now.h"
+#include "backends/block_patch.h"
 #include "backends/crc32c.h"
 #include "backends/vhdx_internal.h"
 #include "core/error.h"
@@ -26,6 +27,7 @@ struct found {
 
 struct replay {
 	struct vhdx *v;
+	struct block_backend *to;	/* its file, or a patch of that */
 	uint8_t *log;
 	uint32_t sectors;
 	struct found *found;
@@ -206,14 +208,13 @@ static int apply_data(const struct replay *r, uint32_t sector,
 	memcpy(bytes, &d->leading_bytes, 8);
 	memcpy(bytes + 8, s->data, sizeof(s->data));
 	memcpy(bytes + VHDX_SECTOR - 4, &d->trailing_bytes, 4);
-	return block_write_now(r->v->file, d->file_offset, bytes,
-			       sizeof(bytes));
+	return block_write_now(r->to, d->file_offset, bytes, sizeof(bytes));
 }
 
 static int apply_entry(const struct replay *r, uint32_t at)
 {
 	struct vhdx_log_entry_header h = header_at(r, at);
-	struct block_backend *file = r->v->file;
+	struct block_backend *file = r->to;
 	uint32_t sector = at + descriptor_sectors(&h);
 	int ret = 0;
 
@@ -242,7 +243,30 @@ static int apply(const struct replay *r, uint32_t head)
 
 	while (!(ret = apply_entry(r, at)) && at != head)
 		at = (at + r->found[at].length) % r->sectors;
-	return ret ? ret : block_flush_now(r->v->file);
+	return ret ? ret : block_flush_now(r->to);
+}
+
+static bool is_aside(const struct replay *r)
+{
+	return r->to != r->v->file;
+}
+
+static bool failed(const struct replay *r, int result, const char *path,
+		   GError **error)
+{
+	if (result == -ENODATA)
+		return vhdx_fail(error, path, "vhdx.truncated",
+				 "it is shorter than its log says",
+				 "a complete copy of it");
+	if (result == -ENOBUFS)
+		return vhdx_fail(error, path, "vhdx.log-changes",
+				 "it was not closed, and its log has more "
+				 "changes than are kept in memory",
+				 "write them to their places: "
+				 "kvmbus disk check --replay");
+	return vhdx_fail(error, path, "vhdx.replay", g_strerror(-result),
+			 is_aside(r) ? "make it readable" :
+			 "make it readable and writable, with room");
 }
 
 static bool replay_log(struct replay *r, const char *path, GError **error)
@@ -259,44 +283,49 @@ static bool replay_log(struct replay *r, const char *path, GError **error)
 					 "no entry that is whole", NULL);
 		ret = apply(r, head);
 	}
-	if (ret == -ENODATA)
-		return vhdx_fail(error, path, "vhdx.truncated",
-				 "it is shorter than its log says",
-				 "a complete copy of it");
-	if (!ret)
+	if (!ret && !is_aside(r))
 		ret = vhdx_header_end_log(r->v);
-	return !ret || vhdx_fail(error, path, "vhdx.replay", g_strerror(-ret),
-				 "make it readable and writable, with room");
+	return !ret || failed(r, ret, path, error);
 }
 
-bool vhdx_not_closed(const char *path, GError **error)
-{
-	return vhdx_fail(error, path, "vhdx.dirty",
-			 "it was not closed, and its log cannot be replayed "
-			 "into a file that is read-only",
-			 "kvmbus disk check --replay, or without ro=on");
-}
-
-bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
+static bool replay_to(struct block_backend *to, struct vhdx *v,
+		      const char *path, GError **error)
 {
 	struct replay r = {
-		.v = v,
+		.v = v, .to = to,
 		.sectors = (uint32_t)(v->layout.log.length / VHDX_SECTOR),
 	};
 	bool ok;
 
-	if (v->file->read_only)
-		return vhdx_not_closed(path, error);
-	if (v->layout.log.length > LOG_MAX)
-		return vhdx_fail(error, path, "vhdx.log-size",
-				 "it was not closed, and its log has more "
-				 "than 64 MiB",
-				 "let the program that wrote it close it");
 	r.log = g_malloc(v->layout.log.length);
 	r.found = g_new0(struct found, r.sectors);
 	ok = replay_log(&r, path, error);
 	g_free(r.log);
 	g_free(r.found);
-	v->replayed = ok;
 	return ok;
+}
+
+static bool replay_aside(struct vhdx *v, const char *path, GError **error)
+{
+	struct block_backend *patch = block_patch_new(v->loop, v->file);
+
+	v->aside = replay_to(patch, v, path, error);
+	if (v->aside)
+		v->file = patch;
+	else
+		block_patch_release(patch);
+	return v->aside;
+}
+
+bool vhdx_replay(struct vhdx *v, const char *path, GError **error)
+{
+	if (v->layout.log.length > LOG_MAX)
+		return vhdx_fail(error, path, "vhdx.log-size",
+				 "it was not closed, and its log has more "
+				 "than 64 MiB",
+				 "let the program that wrote it close it");
+	if (v->looking || v->file->read_only)
+		return replay_aside(v, path, error);
+	v->replayed = replay_to(v->file, v, path, error);
+	return v->replayed;
 }

@@ -211,6 +211,7 @@ int vhdx_survey(struct block_backend *bb, struct vhdx_survey *s)
 	s->damaged_header = v->damaged_header;
 	s->damaged_regions = v->damaged_regions;
 	s->replayed = v->replayed;
+	s->aside = v->aside;
 	s->lost = lost_bytes(v->file, s->used, v->file->size / VHDX_MIB);
 	return ret;
 }

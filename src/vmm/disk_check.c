@@ -122,7 +122,10 @@ static bool check_failed(const char *what, int result, GError **error)
 			 g_strerror(-result), "a copy of the file");
 }
 
-/* To open one is to check it, and to write it is to replay its log. */
+/*
+ * To open one is to check it, as it is with what its log has; to write it is to
+ * replay that.
+ */
 static bool check_vhdx(struct check *c, GError **error)
 {
 	autoptr(block_backend) bb = vhdx_open_damaged(c->file, c->args->file,
@@ -172,7 +175,8 @@ static void report_vhdx(struct report *r, const struct check *c)
 {
 	const struct vhdx_survey *s = &c->survey;
 
-	report_text(r, "log", s->replayed ? "replayed" : "empty");
+	report_text(r, "log", s->replayed ? "replayed" :
+			      s->aside ? "to be replayed" : "empty");
 	report_text(r, "headers", copies_state(c, s->damaged_header));
 	report_text(r, "regions", copies_state(c, s->damaged_regions));
 	report_number(r, "blocks", s->blocks, "");
@@ -203,6 +207,16 @@ static bool damaged(const struct check *c, const char *why, const char *advice,
 	return disk_fail(error, EX_DATAERR, "disk.damaged", what, why, advice);
 }
 
+static bool not_closed(const struct check *c, GError **error)
+{
+	g_autofree char *what = g_strdup_printf("%s was not closed",
+						c->args->file);
+
+	return disk_fail(error, EX_DATAERR, "vhdx.dirty", what,
+			 "a part of the disk is in its log only, where not all "
+			 "programs look", "kvmbus disk check --replay");
+}
+
 static bool verdict(const struct check *c, GError **error)
 {
 	const struct vhdx_survey *s = &c->survey;
@@ -220,6 +234,8 @@ static bool verdict(const struct check *c, GError **error)
 	}
 	if (c->mended)
 		return true;
+	if (s->aside)
+		return not_closed(c, error);
 	if (c->no_footer || c->no_copy)
 		return damaged(c, footer_state(c), REPAIR, error);
 	if (s->damaged_header || s->damaged_regions)

@@ -7,6 +7,7 @@
  * that structures are in, before it is opened, and checksums are made right
  * again; the others are requests.  The file in memory aborts on a range that
  * nobody has checked.  Some of the disks are children of one in another file.
+ * Who only reads a disk has to see what it is when its log is replayed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Beside a count of changes, and what is done to the disk. */
 enum flags { DIRTY = 1, MEND = 16, ENLARGE = 32, CHILD = 128 };
 #define MERGE		(MEND | ENLARGE | CHILD)	/* all of these */
+#define COMPARE		(MEND | ENLARGE)		/* only these */
 
 #define GROW	255	/* as a step, while nothing is under way */
 
@@ -307,6 +309,57 @@ static struct block_backend *open_file(unsigned flags, struct reader *in)
 	return vhdx_open(loop, file, &options, NULL);
 }
 
+static int read_part(struct block_backend *bb, uint64_t at, uint64_t len,
+		     uint8_t *to)
+{
+	struct iovec v = { to, len };
+	struct block_request rq = {
+		.op = BLOCK_READ, .offset = at, .len = len, .iov = &v,
+		.iovcnt = 1, .done = done, .backend = bb,
+	};
+
+	busy++;
+	block_submit(bb, &rq);
+	settle();
+	return rq.result;
+}
+
+static void compare_disks(struct block_backend *a, struct block_backend *b)
+{
+	static uint8_t other[sizeof(buf)];
+
+	if (a->size != b->size || a->block_size != b->block_size)
+		abort();
+	for (uint64_t at = 0; at < MIN(a->size, DISK_SIZE);
+	     at += sizeof(buf)) {
+		uint64_t len = MIN(sizeof(buf), a->size - at);
+		int ret = read_part(a, at, len, buf);
+
+		if (ret != read_part(b, at, len, other) ||
+		    (!ret && memcmp(buf, other, len)))
+			abort();
+	}
+}
+
+/* A log that is replayed in memory, and one that is replayed. */
+static void compare(unsigned flags, struct reader *in)
+{
+	struct reader again = *in;
+	struct block_backend *file = change_file(flags, in), *bb, *written;
+
+	file->read_only = true;
+	bb = vhdx_open(loop, file, &options, NULL);
+	written = vhdx_open(loop, change_file(flags, &again), &options, NULL);
+	if (bb && written)
+		compare_disks(bb, written);
+	else if (written)
+		abort();
+	if (bb)
+		use(bb, in);
+	block_close(bb);
+	block_close(written);
+}
+
 /* It stays as it is for the next input. */
 static struct block_backend *copy_parent(struct block_merge *m, bool read_only,
 					 GError **error)
@@ -348,6 +401,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		loop = loop_new(NULL);
 	if ((first & MERGE) == MERGE) {
 		merge(change_file(first, &in));
+		return 0;
+	}
+	if ((first & MERGE) == COMPARE) {
+		compare(first, &in);
 		return 0;
 	}
 	bb = open_file(first, &in);

@@ -424,17 +424,6 @@ static void every_truncation_is_refused(void **state)
 	}
 }
 
-static void a_log_is_not_replayed_into_what_is_read_only(void **state)
-{
-	format(512, false);
-	open_disk();
-	assert_int_equal(rig_do(&rig, BLOCK_WRITE, 0, 512), 0);
-	assert_int_equal(rig_do(&rig, BLOCK_FLUSH, 0, 0), 0);
-	close_disk();
-	file->read_only = true;
-	expect_refusal("[vhdx.dirty]");
-}
-
 static void sizes_that_cannot_be_are_not_made(void **state)
 {
 	static const struct vhdx_create_options cases[] = {
@@ -470,7 +459,6 @@ int main(void)
 		TEST(one_of_two_copies_is_enough),
 		TEST(blocks_that_share_a_place_are_not_written),
 		TEST(every_truncation_is_refused),
-		TEST(a_log_is_not_replayed_into_what_is_read_only),
 		TEST(sizes_that_cannot_be_are_not_made),
 	};
 

@@ -339,13 +339,34 @@ static void check_disk(unsigned when)
 	}
 }
 
+static void open_and_check(struct block_backend *mem, unsigned when)
+{
+	g_autoptr(GError) error = NULL;
+
+	rig.bb = rig_open(&rig, mem, "crashed", &error);
+	if (!rig.bb)
+		fail_msg("crash at %u: %s", when, error->message);
+	check_disk(when);
+	block_close(rig.bb);
+}
+
+/* First by someone who does not write. */
+static void check_file(struct block_backend *mem, unsigned when)
+{
+	struct block_backend *copy = block_mem_new(rig.loop, mem->size, 512);
+
+	memcpy(block_mem_bytes(copy), block_mem_bytes(mem), mem->size);
+	copy->read_only = true;
+	open_and_check(copy, when);
+	open_and_check(mem, when);
+}
+
 /* @how: of what no flush has covered, all, nothing, or parts. */
 static void crash(struct block_backend *base, unsigned from, unsigned when,
 		  unsigned how, GRand *rand)
 {
 	struct block_backend *mem = block_mem_new(rig.loop, base->size, 512);
 	const struct record *r = (const void *)recorder.records->data;
-	g_autoptr(GError) error = NULL;
 	unsigned stable = from;
 
 	memcpy(block_mem_bytes(mem), block_mem_bytes(base), base->size);
@@ -357,11 +378,7 @@ static void crash(struct block_backend *base, unsigned from, unsigned when,
 			redo(mem, &r[i], NULL);
 		else if (how > 1 && g_rand_boolean(rand))
 			redo(mem, &r[i], how == 3 ? rand : NULL);
-	rig.bb = rig_open(&rig, mem, "crashed", &error);
-	if (!rig.bb)
-		fail_msg("crash at %u: %s", when, error->message);
-	check_disk(when);
-	block_close(rig.bb);
+	check_file(mem, when);
 }
 
 static void survive(unsigned seed, unsigned steps, int zeroes)
