@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Ports of the host that lead to a guest behind NAT. */
+#include "nat_rig.h"
+
+/* The gateway's SYN, answered with @flags. */
+static void answer_probe(uint8_t flags)
+{
+	do {
+		assert_true(comes(is_tcp, PATIENCE_MS));
+	} while (l4()[13] != TH_SYN || get16(l4() + 2) != GUEST_PORT);
+	send_tcp(GUEST_PORT, get16(l4()), flags & TH_SYN ? 500 : 0,
+		 get32(l4() + 4) + 1, flags | TH_ACK);
+}
+
+static void open_the_port(void)
+{
+	frame_arp(&out, 1, GUEST, GATEWAY);
+	send_out();
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+}
+
+static bool second_is_over;
+
+static void second_over(struct loop_timer *t)
+{
+	second_is_over = true;
+}
+
+/* A connection, a flow and a forward that are open cost few wake-ups. */
+static void an_idle_guest_lets_the_host_sleep(void **state)
+{
+	struct loop_timer second = { .expired = second_over };
+	uint16_t port, udp_port;
+	autofd fd = host_socket(SOCK_STREAM, &port);
+	autofd udp = host_socket(SOCK_DGRAM, &udp_port), peer = -1;
+	unsigned turns = 0;
+	uint32_t ack;
+
+	connect_to(port, &ack);
+	assert_true(readable_soon(fd));
+	peer = accept(fd, NULL, NULL);
+	send_udp(GUEST, GATEWAY, 1000, udp_port, "x", 1);
+	assert_true(readable_soon(udp));
+	open_the_port();
+	while (comes(is_tcp, 100))
+		;
+	loop_timer_set(loop, &second,
+		       loop_now(loop) + UINT64_C(1000000000));
+	for (; !second_is_over; turns++)
+		loop_turn(loop, true);
+	assert_in_range(turns, 1, 20);
+}
+
+static void a_port_refuses_until_the_guest_listens(void **state)
+{
+	assert_int_not_equal(forward.host_port, 0);
+	assert_true(refuses());
+	assert_false(comes(is_tcp, 300));	/* nobody is asked yet */
+	frame_arp(&out, 1, GUEST, GATEWAY);
+	send_out();
+	answer_probe(TH_RST);
+	assert_true(refuses());
+	answer_probe(TH_SYN);
+	assert_true(comes(is_tcp, PATIENCE_MS));
+	assert_int_equal(l4()[13], TH_RST);	/* what was half open */
+	assert_true(refuses_soon(false));
+}
+
+static void a_client_reaches_the_guest(void **state)
+{
+	autofd client = -1;
+	uint32_t seq;
+	uint16_t from;
+	char text[6];
+
+	open_the_port();
+	while (comes(is_tcp, 100))	/* what open_the_port() has made */
+		;
+	client = connect_client();
+	assert_true(client >= 0);
+	assert_true(comes(is_tcp, PATIENCE_MS));
+	assert_int_equal(l4()[13], TH_SYN);
+	from = get16(l4());
+	seq = get32(l4() + 4) + 1;
+	send_tcp(GUEST_PORT, from, 500, seq, TH_SYN | TH_ACK);
+	assert_int_equal(write(client, "hello", 5), 5);
+	do {
+		assert_true(comes(is_tcp, PATIENCE_MS));
+	} while (in.len == 14 + 20 + 20);
+	assert_int_equal(get16(l4()), from);
+	assert_memory_equal(l4() + 20, "hello", 5);
+
+	fill_tcp(frame_ip4(&out, IPPROTO_TCP, GUEST, GATEWAY, 20 + 6),
+		 GUEST_PORT, from, 501, seq + 5, TH_ACK | TH_PSH);
+	memcpy(out.bytes + 54, "answer", 6);
+	send_out();
+	assert_true(readable_soon(client));
+	assert_int_equal(read(client, text, 6), 6);
+	assert_memory_equal(text, "answer", 6);
+}
+
+static void a_port_refuses_again_when_the_guest_does(void **state)
+{
+	open_the_port();
+	/* A client's SYN that meets nobody. */
+	do {
+		assert_true(comes(is_tcp, PATIENCE_MS));
+	} while (l4()[13] != TH_SYN);
+	send_tcp(GUEST_PORT, get16(l4()), 0, get32(l4() + 4) + 1,
+		 TH_RST | TH_ACK);
+	answer_probe(TH_RST);
+	assert_true(refuses_soon(true));
+}
+
+static void a_reset_of_a_connection_alone_closes_nothing(void **state)
+{
+	open_the_port();
+	send_tcp(GUEST_PORT, 50000, 77, 0, TH_RST);
+	answer_probe(TH_SYN);
+	assert_false(refuses());
+}
+
+static void a_port_refuses_when_the_guest_begins_anew(void **state)
+{
+	open_the_port();
+	net_forget(nb);
+	assert_true(refuses());
+	open_the_port();
+	send_dhcp(1);
+	assert_true(refuses());
+}
+
+static void a_port_refuses_when_the_guest_falls_silent(void **state)
+{
+	open_the_port();
+	send_tcp(GUEST_PORT, 50000, 77, 0, TH_RST);
+	assert_true(refuses_soon(true));
+}
+
+/* Who asks for a lease as @mac gets it. */
+static void lease(const uint8_t mac[6])
+{
+	sender_mac = mac;
+	for (unsigned i = 0; i < 2; i++) {
+		send_dhcp_of(mac, i ? 3 : 1);
+		assert_true(comes(is_udp, PATIENCE_MS));
+	}
+}
+
+static void become(const char *addr, const uint8_t mac[6])
+{
+	guest = addr;
+	sender_mac = mac;
+}
+
+/* And not the gateway's own. */
+static bool is_clients_syn(void)
+{
+	return is_tcp() && l4()[13] == TH_SYN && get16(l4()) > NAT_PROBES_MAX;
+}
+
+/* A client's connection leads to @addr as @mac. */
+static void assert_leads_to(const char *addr, const uint8_t mac[6])
+{
+	uint8_t want[4];
+	autofd client = -1;
+
+	while (comes(is_tcp, 100))
+		;
+	client = connect_client();
+	assert_true(client >= 0);
+	assert_true(comes(is_clients_syn, PATIENCE_MS));
+	inet_pton(AF_INET, addr, want);
+	assert_memory_equal(in.bytes + 30, want, 4);
+	assert_memory_equal(in.bytes, mac, 6);
+	send_tcp(GUEST_PORT, get16(l4()), 0, get32(l4() + 4) + 1,
+		 TH_RST | TH_ACK);
+}
+
+static void a_forward_follows_the_guest_to_another_lease(void **state)
+{
+	lease(guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+	lease(other_mac);
+	assert_true(refuses());
+	become(ELSEWHERE, other_mac);
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to(ELSEWHERE, other_mac);
+	/* And back, as often as it likes. */
+	lease(guest_mac);
+	become(GUEST, guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+}
+
+static void a_machine_behind_the_guest_gets_no_forwards(void **state)
+{
+	lease(guest_mac);
+	lease(other_mac);
+	become(GUEST, guest_mac);
+	open_the_port();
+	assert_leads_to(GUEST, guest_mac);
+	become(ELSEWHERE, other_mac);
+	frame_arp(&out, 1, guest, GATEWAY);
+	send_out();
+	assert_leads_to(GUEST, guest_mac);
+}
+
+static void a_guest_without_a_lease_is_where_it_shows_itself(void **state)
+{
+	static const char *const nobodys[] = { GATEWAY, "10.0.2.3", "10.0.2.0",
+					       "10.0.2.255", "10.0.3.9",
+					       "0.0.0.0" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(nobodys); i++) {
+		frame_arp(&out, 1, nobodys[i], GATEWAY);
+		send_out();
+	}
+	assert_false(comes(is_tcp, 300));
+	become("10.0.2.77", guest_mac);
+	frame_arp(&out, 1, guest, GATEWAY);
+	send_out();
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to("10.0.2.77", guest_mac);
+}
+
+static void datagrams_follow_the_guest_to_another_lease(void **state)
+{
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_port = htons(forward.host_port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	autofd fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	for (unsigned i = 0; i < 2; i++) {
+		lease(i ? other_mac : guest_mac);
+		loop_turn(loop, false);
+		sendto(fd, "x", 1, 0, (const struct sockaddr *)&addr,
+		       sizeof(addr));
+		assert_true(comes(is_udp, PATIENCE_MS));
+		assert_int_equal(get32(in.bytes + 30), 0x0a00020f + i);
+		assert_int_equal(get16(l4() + 2), GUEST_PORT);
+	}
+}
+
+/* Who has @mac asks whether anybody else is at @addr, which it will have. */
+static void claim6(const char *addr, const uint8_t mac[6])
+{
+	uint8_t *icmp;
+
+	sender_mac = mac;
+	icmp = frame_ip6(&out, IPPROTO_ICMPV6, "ff02::1", 24);
+	memset(out.bytes + 22, 0, 16);
+	out.bytes[21] = 255;
+	icmp[0] = 135;
+	inet_pton(AF_INET6, addr, icmp + 8);
+	send_out();
+}
+
+/* Plain and slow, from the sum @sum on. */
+static unsigned plain_sum(const uint8_t *p, size_t len, unsigned sum)
+{
+	for (size_t i = 0; i < len; i++)
+		sum += i % 2 ? p[i] : (unsigned)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static bool is_probe6(void)
+{
+	return is_tcp6() && l4_of6()[13] == TH_SYN &&
+	       get16(l4_of6()) <= NAT_PROBES_MAX;
+}
+
+static bool is_clients_syn6(void)
+{
+	return is_tcp6() && l4_of6()[13] == TH_SYN &&
+	       get16(l4_of6()) > NAT_PROBES_MAX;
+}
+
+/* The gateway's SYN to @addr as @mac, answered with @flags from there. */
+static void answer_probe6(const char *addr, const uint8_t mac[6],
+			  uint8_t flags)
+{
+	uint8_t want[16];
+	uint8_t *tcp;
+
+	assert_true(comes(is_probe6, PATIENCE_MS));
+	inet_pton(AF_INET6, addr, want);
+	assert_memory_equal(in.bytes + 38, want, 16);
+	assert_memory_equal(in.bytes, mac, 6);
+	assert_int_equal(get16(l4_of6() + 2), GUEST_PORT);
+	assert_int_equal(plain_sum(l4_of6(), 20, pseudo6(in.bytes + 14, 20)),
+			 0xffff);
+	sender_mac = mac;
+	tcp = frame_ip6(&out, IPPROTO_TCP, GATEWAY6, 20);
+	memcpy(out.bytes + 22, want, 16);
+	fill_tcp(tcp, GUEST_PORT, get16(l4_of6()), flags & TH_SYN ? 500 : 0,
+		 get32(l4_of6() + 4) + 1, flags | TH_ACK);
+	send_out();
+}
+
+static void assert_leads_to6(const char *addr)
+{
+	uint8_t want[16];
+	autofd client = -1;
+
+	while (comes(is_tcp6, 100))
+		;
+	client = connect_client();
+	assert_true(client >= 0);
+	assert_true(comes(is_clients_syn6, PATIENCE_MS));
+	inet_pton(AF_INET6, addr, want);
+	assert_memory_equal(in.bytes + 38, want, 16);
+	assert_int_equal(get16(l4_of6() + 2), GUEST_PORT);
+}
+
+static void a_port_of_ipv6_leads_to_the_guests(void **state)
+{
+	assert_true(refuses());
+	/* Neither by IPv4 nor by what is nobody's address it is known. */
+	frame_arp(&out, 1, GUEST, GATEWAY);
+	send_out();
+	claim6("fe80::15", guest_mac);
+	claim6(GATEWAY6, guest_mac);
+	assert_false(comes(is_probe6, 300));
+	claim6("fec0::15", guest_mac);
+	answer_probe6("fec0::15", guest_mac, TH_RST);
+	assert_true(refuses());
+	answer_probe6("fec0::15", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to6("fec0::15");
+	/* What another machine has does not matter. */
+	claim6("fec0::16", other_mac);
+	assert_leads_to6("fec0::15");
+	net_forget(nb);
+	assert_true(refuses());
+}
+
+/* It may say where it is before its lease says who it is. */
+static void a_port_of_ipv6_follows_the_guest(void **state)
+{
+	lease(guest_mac);
+	claim6("fec0::15", guest_mac);
+	answer_probe6("fec0::15", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	claim6("fec0::16", other_mac);
+	assert_false(refuses());
+	lease(other_mac);
+	assert_true(refuses());
+	answer_probe6("fec0::16", other_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to6("fec0::16");
+}
+
+static void a_busy_port_names_its_holder(void **state)
+{
+	g_autoptr(GError) error = NULL;
+	struct net_forward f = { .host = { htonl(INADDR_LOOPBACK) },
+				 .guest_port = 22 };
+	const struct net_nat_options options = { .forwards = &f,
+						 .forward_count = 1 };
+	autofd fd = host_socket(SOCK_STREAM, &f.host_port);
+
+	assert_true(fd >= 0);
+	assert_null(net_nat_open(loop, &options, &error));
+	assert_true(g_error_matches(error, USER_ERROR, EX_UNAVAILABLE));
+	assert_non_null(strstr(error->message, "[net.port-busy]"));
+	assert_non_null(strstr(error->message, "this machine has it"));
+}
+
+/* Whose port refuses is held all the same. */
+static void a_port_that_refuses_is_no_one_elses(void **state)
+{
+	g_autoptr(GError) error = NULL;
+	struct net_forward f = forward;
+	const struct net_nat_options options = { .forwards = &f,
+						 .forward_count = 1 };
+
+	f.any_port = false;
+	assert_null(net_nat_open(loop, &options, &error));
+	assert_non_null(strstr(error->message, "[net.port-busy]"));
+}
+
+#define NAT_TEST(name, how) cmocka_unit_test_setup_teardown(name, how, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		NAT_TEST(an_idle_guest_lets_the_host_sleep, forwarding),
+		NAT_TEST(a_port_refuses_until_the_guest_listens, forwarding),
+		NAT_TEST(a_client_reaches_the_guest, forwarding),
+		NAT_TEST(a_port_refuses_again_when_the_guest_does, forwarding),
+		NAT_TEST(a_reset_of_a_connection_alone_closes_nothing,
+			 forwarding),
+		NAT_TEST(a_port_refuses_when_the_guest_begins_anew,
+			 forwarding),
+		NAT_TEST(a_port_refuses_when_the_guest_falls_silent,
+			 forwarding),
+		NAT_TEST(a_forward_follows_the_guest_to_another_lease,
+			 forwarding),
+		NAT_TEST(a_machine_behind_the_guest_gets_no_forwards,
+			 forwarding),
+		NAT_TEST(a_guest_without_a_lease_is_where_it_shows_itself,
+			 forwarding),
+		NAT_TEST(datagrams_follow_the_guest_to_another_lease,
+			 forwarding_udp),
+		NAT_TEST(a_port_of_ipv6_leads_to_the_guests, forwarding6),
+		NAT_TEST(a_port_of_ipv6_follows_the_guest, forwarding6),
+		NAT_TEST(a_busy_port_names_its_holder, plain),
+		NAT_TEST(a_port_that_refuses_is_no_one_elses, forwarding),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
