@@ -9,23 +9,25 @@
 #include "backends/nat_network.h"
 #include "backends/nat_port.h"
 #include "core/autoptr.h"
-#include "core/trace.h"
 
 #define PICK_TRIES	8
 
 void nat_forwards_init(struct nat_forwards *f, Slirp *slirp,
-		       struct nat_sockets *sockets)
+		       struct nat_sockets *sockets,
+		       void (*stuck)(const struct net_forward *one,
+				     const char *why))
 {
-	f->slirp = slirp;
-	f->sockets = sockets;
-	f->count = 0;
-	f->guest.s_addr = htonl(NAT_GUEST);
-	f->guest6 = in6addr_any;
+	*f = (struct nat_forwards){
+		.slirp = slirp, .sockets = sockets, .stuck = stuck,
+		.guest = { htonl(NAT_GUEST) },
+	};
 }
 
-/* The socket that listens at @addr, among those that libslirp waits for. */
-struct listener {
+/* The socket that is bound to @addr, among those that libslirp waits for. */
+struct wanted {
+	const struct nat_sockets *sockets;
 	struct sockaddr_storage addr;
+	int type;		/* SOCK_* */
 	int fd;
 };
 
@@ -44,30 +46,35 @@ static bool is_same(const struct sockaddr_storage *a,
 	       !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr));
 }
 
-static int match_listener(int fd, int events, void *opaque)
+/* libslirp tells when flows come and go, but not of its forwards. */
+static int match(int fd, int events, void *opaque)
 {
-	struct listener *l = opaque;
+	struct wanted *w = opaque;
 	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
-	int listens = 0;
-	socklen_t size = sizeof(listens);
+	int type = 0;
+	socklen_t size = sizeof(type);
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
-	    listens && is_same(&addr, &l->addr))
-		l->fd = fd;
+	if (!nat_sockets_is_open(w->sockets, fd) &&
+	    getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+	    type == w->type && is_same(&addr, &w->addr))
+		w->fd = fd;
 	return fd;
 }
 
-static int find_listener(struct nat_forwards *f,
-			 const struct sockaddr_storage *addr)
+/* -1 if libslirp waits for no such socket. */
+static int find_socket(struct nat_forwards *f, bool udp,
+		       const struct sockaddr_storage *addr)
 {
-	struct listener l = { .addr = *addr, .fd = -1 };
+	struct wanted w = {
+		.sockets = f->sockets, .addr = *addr,
+		.type = udp ? SOCK_DGRAM : SOCK_STREAM, .fd = -1,
+	};
 	uint32_t timeout = 0;
 
-	slirp_pollfds_fill(f->slirp, &timeout, match_listener, &l);
-	g_assert(l.fd >= 0);
-	return l.fd;
+	slirp_pollfds_fill(f->slirp, &timeout, match, &w);
+	return w.fd;
 }
 
 static void refuse(struct nat_forwards *f, struct nat_forward *one)
@@ -99,52 +106,70 @@ static int flags_of(const struct net_forward *spec)
 	       (spec->ip6 ? SLIRP_HOSTFWD_V6ONLY : 0);
 }
 
-/* Take the port.  0 or -errno. */
-static int take(struct nat_forwards *f, struct nat_forward *one)
+static void give_back(struct nat_forwards *f, const struct net_forward *spec)
+{
+	struct sockaddr_storage host;
+	socklen_t len = nat_port_sockaddr(spec, &host);
+
+	slirp_remove_hostxfwd(f->slirp, (struct sockaddr *)&host, len,
+			      flags_of(spec));
+}
+
+/* Take the port, which leads to the guest: its descriptor, or -errno. */
+static int take(struct nat_forwards *f, const struct net_forward *spec)
 {
 	struct sockaddr_storage host, guest;
-	socklen_t host_len = nat_port_sockaddr(&one->spec, &host);
-	socklen_t guest_len = guest_of(f, &one->spec, &guest);
+	socklen_t host_len = nat_port_sockaddr(spec, &host);
+	socklen_t guest_len = guest_of(f, spec, &guest);
+	int fd;
 
 	if (slirp_add_hostxfwd(f->slirp, (struct sockaddr *)&host, host_len,
 			       (struct sockaddr *)&guest, guest_len,
-			       flags_of(&one->spec)) < 0)
+			       flags_of(spec)) < 0)
 		return -errno;
-	one->fd = one->spec.udp ? -1 : find_listener(f, &host);
-	if (one->fd >= 0)
-		refuse(f, one);
-	return 0;
+	fd = find_socket(f, spec->udp, &host);
+	if (fd >= 0)
+		return fd;
+	give_back(f, spec);
+	return -NAT_PORT_UNKNOWN;
 }
 
-/* A number that was free may be taken before it is ours. */
+/* The same with a number that is free, which may be taken before it is ours. */
+static int take_any(struct nat_forwards *f, struct net_forward *spec)
+{
+	int fd, tries = PICK_TRIES;
+
+	do {
+		spec->host_port = nat_port_pick(spec);
+		fd = spec->host_port ? take(f, spec) : -errno;
+	} while (fd == -EADDRINUSE && --tries);
+	return fd;
+}
+
 bool nat_forwards_add(struct nat_forwards *f, struct net_forward *spec,
 		      GError **error)
 {
 	struct nat_forward *one = &f->forward[f->count];
-	int ret, tries = spec->any_port ? PICK_TRIES : 1;
+	int fd;
 
 	g_assert(f->count < NET_FORWARDS_MAX);
-	do {
-		if (spec->any_port)
-			spec->host_port = nat_port_pick(spec);
-		one->spec = *spec;
-		ret = spec->host_port ? take(f, one) : -errno;
-	} while (ret == -EADDRINUSE && --tries);
-	if (ret < 0)
-		nat_port_error(spec, -ret, error);
-	else
-		f->count++;
-	return ret == 0;
+	fd = spec->any_port ? take_any(f, spec) : take(f, spec);
+	if (fd < 0) {
+		nat_port_error(spec, -fd, error);
+		return false;
+	}
+	*one = (struct nat_forward){ .spec = *spec, .fd = fd };
+	if (!spec->udp)
+		refuse(f, one);
+	f->count++;
+	return true;
 }
 
 void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open)
 {
 	struct nat_forward *one = &f->forward[index];
 
-	/* One whose port is lost for now has it when it is back. */
 	one->open = open;
-	if (one->fd < 0)
-		return;
 	if (!open || nat_port_listen(one->fd) < 0) {
 		refuse(f, one);
 		return;
@@ -152,44 +177,52 @@ void nat_forwards_open(struct nat_forwards *f, unsigned index, bool open)
 	nat_sockets_mute(f->sockets, one->fd, false);
 }
 
-static void give_back(struct nat_forwards *f, struct nat_forward *one)
-{
-	struct sockaddr_storage host;
-	socklen_t len = nat_port_sockaddr(&one->spec, &host);
-
-	slirp_remove_hostxfwd(f->slirp, (struct sockaddr *)&host, len,
-			      flags_of(&one->spec));
-	one->fd = -1;
-}
-
 /*
- * Of UDP, a second socket of the port would keep libslirp from taking it, so
- * there it is free for a moment.
+ * A forward that leads to the guest is made at any port, and gets the socket of
+ * the old one in place of its own: the port is ours all the time, and what
+ * fails leaves things as they are.  0 or -errno.
  */
-static void move(struct nat_forwards *f, unsigned index)
+static int move(struct nat_forwards *f, struct nat_forward *one)
 {
-	struct nat_forward *one = &f->forward[index];
-	autofd keep = one->fd < 0 ? -1 :
-				    fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
-	bool was_open = one->open;
-	int ret;
+	struct net_forward any = one->spec;
+	autofd keep = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = keep < 0 ? -errno : take_any(f, &any);
 
-	if (keep >= 0)
-		nat_port_yield(keep);
-	give_back(f, one);
-	ret = take(f, one);
-	if (ret < 0)
-		trace(TRACE_NET, "nat.lost port=%u: %s", one->spec.host_port,
-		      g_strerror(-ret));
-	else if (was_open)
-		nat_forwards_open(f, index, true);
+	if (fd < 0)
+		return fd;
+	give_back(f, &one->spec);
+	one->fd = dup3(keep, fd, O_CLOEXEC);
+	g_assert(one->fd == fd);
+	if (!one->spec.udp)
+		nat_sockets_mute(f->sockets, fd, !one->open);
+	return 0;
 }
 
-static void move_all(struct nat_forwards *f, bool ip6)
+void nat_forwards_follow(struct nat_forwards *f)
+{
+	struct nat_forward *stuck = NULL;
+	int ret, err = 0;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct nat_forward *one = &f->forward[i];
+
+		ret = one->astray ? move(f, one) : 0;
+		one->astray = ret < 0;
+		if (ret < 0 && !stuck) {
+			stuck = one;
+			err = -ret;
+		}
+	}
+	if (stuck && f->stuck && !f->told)
+		f->stuck(&stuck->spec, nat_port_reason(err));
+	f->told = stuck;
+}
+
+static void lead_astray(struct nat_forwards *f, bool ip6)
 {
 	for (unsigned i = 0; i < f->count; i++)
 		if (f->forward[i].spec.ip6 == ip6)
-			move(f, i);
+			f->forward[i].astray = true;
 }
 
 void nat_forwards_lead_to(struct nat_forwards *f, struct in_addr addr)
@@ -197,7 +230,7 @@ void nat_forwards_lead_to(struct nat_forwards *f, struct in_addr addr)
 	if (addr.s_addr == f->guest.s_addr)
 		return;
 	f->guest = addr;
-	move_all(f, false);
+	lead_astray(f, false);
 }
 
 void nat_forwards_lead_to6(struct nat_forwards *f, const struct in6_addr *addr)
@@ -205,5 +238,5 @@ void nat_forwards_lead_to6(struct nat_forwards *f, const struct in6_addr *addr)
 	if (!memcmp(addr, &f->guest6, sizeof(*addr)))
 		return;
 	f->guest6 = *addr;
-	move_all(f, true);
+	lead_astray(f, true);
 }

@@ -21,14 +21,6 @@ void nat_port_refuse(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
 }
 
-void nat_port_yield(int fd)
-{
-	const int on = 1;
-
-	shutdown(fd, SHUT_RD);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-}
-
 /* With it, since connections of before may still have the port. */
 int nat_port_listen(int fd)
 {
@@ -90,6 +82,12 @@ static void busy_error(const struct net_forward *f, const char *what,
 		       advice);
 }
 
+const char *nat_port_reason(int err)
+{
+	return err == NAT_PORT_UNKNOWN ? "libslirp does not wait for it" :
+					 g_strerror(err);
+}
+
 void nat_port_error(const struct net_forward *f, int err, GError **error)
 {
 	char addr[INET6_ADDRSTRLEN];
@@ -124,8 +122,13 @@ void nat_port_error(const struct net_forward *f, int err, GError **error)
 			       "another address of `ip address`, or [::] for "
 			       "all");
 		break;
+	case NAT_PORT_UNKNOWN:
+		user_error_set(error, EX_OSERR, "net.port", what,
+			       nat_port_reason(err),
+			       "another version of libslirp, or --net passt");
+		break;
 	default:
 		user_error_set(error, EX_OSERR, "net.port", what,
-			       g_strerror(err), "another port");
+			       nat_port_reason(err), "another port");
 	}
 }

@@ -17,8 +17,6 @@
 
 /* @fd listens, its port bound with SO_REUSEADDR.  From now on it refuses. */
 void nat_port_refuse(int fd);
-/* The same, but a second socket may take the port beside @fd and listen. */
-void nat_port_yield(int fd);
 /* Connections are taken (again).  0 or -errno. */
 int nat_port_listen(int fd);
 
@@ -29,7 +27,11 @@ socklen_t nat_port_sockaddr(const struct net_forward *f,
 /* A number that is free at @f's address; 0 with errno. */
 uint16_t nat_port_pick(const struct net_forward *f);
 
-/* Say why @f cannot be had: @err is the errno of its bind() or listen(). */
+/* Beside those of errno: libslirp has the port, but does not wait for it. */
+#define NAT_PORT_UNKNOWN	4096
+
+/* Say why @f cannot be had: @err is an errno, or the one above. */
 void nat_port_error(const struct net_forward *f, int err, GError **error);
+const char *nat_port_reason(int err);
 
 #endif

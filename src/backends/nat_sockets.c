@@ -48,6 +48,12 @@ void nat_sockets_opened(struct nat_sockets *s, int fd)
 	watch_of(s, fd)->open = true;
 }
 
+bool nat_sockets_is_open(const struct nat_sockets *s, int fd)
+{
+	return (unsigned)fd < s->watches->len &&
+	       g_array_index(s->watches, struct watch, fd).open;
+}
+
 static void arm(struct nat_sockets *s, int fd, struct watch *w, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.fd = fd };
@@ -96,7 +102,8 @@ static const struct {
 
 int nat_sockets_ready(const struct nat_sockets *s, int fd)
 {
-	uint32_t ready = g_array_index(s->watches, struct watch, fd).ready;
+	uint32_t ready = (unsigned)fd >= s->watches->len ? 0 :
+			 g_array_index(s->watches, struct watch, fd).ready;
 	int events = 0;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)

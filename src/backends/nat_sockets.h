@@ -24,6 +24,7 @@ void nat_sockets_finish(struct nat_sockets *s);
 /* Descriptors come and go; -1 is none.  closed() is called before close(). */
 void nat_sockets_opened(struct nat_sockets *s, int fd);
 void nat_sockets_closed(struct nat_sockets *s, int fd);
+bool nat_sockets_is_open(const struct nat_sockets *s, int fd);
 
 /* While @muted, @fd is not waited for, whatever want() says. */
 void nat_sockets_mute(struct nat_sockets *s, int fd, bool muted);

@@ -190,6 +190,7 @@ static void follow_guest(struct net_nat *nat)
 {
 	nat_forwards_lead_to(&nat->forwards, addr4(nat->probes.guest.at.addr));
 	nat_forwards_lead_to6(&nat->forwards, &nat->probes.guest.at6.addr);
+	nat_forwards_follow(&nat->forwards);
 }
 
 /* Do what is due, and say what is waited for next. */
@@ -462,7 +463,8 @@ static bool open_forwards(struct net_nat *nat,
 	bool good = true;
 
 	g_assert(options->forward_count <= NET_FORWARDS_MAX);
-	nat_forwards_init(&nat->forwards, nat->slirp, &nat->sockets);
+	nat_forwards_init(&nat->forwards, nat->slirp, &nat->sockets,
+			  options->stuck);
 	pthread_mutex_lock(&slirp_lock);
 	for (unsigned i = 0; i < options->forward_count && good; i++) {
 		struct net_forward *spec = &options->forwards[i];

@@ -38,6 +38,11 @@ struct net_nat_options {
 	bool host_metadata;	/* let the guest ask for the host's */
 	struct net_forward *forwards;	/* up to NET_FORWARDS_MAX */
 	unsigned forward_count;
+	/*
+	 * On the loop, or NULL: the guest is elsewhere, and @f and maybe
+	 * others cannot follow it yet.
+	 */
+	void (*stuck)(const struct net_forward *f, const char *why);
 };
 
 /* NULL with an error for the user. */

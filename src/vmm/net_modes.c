@@ -15,6 +15,13 @@ static bool one_queue(struct net_cable *cable, struct net_backend *nb)
 	return nb;
 }
 
+static void forward_stuck(const struct net_forward *f, const char *why)
+{
+	fprintf(stderr, "kvmbus: port %u%s leads to where the guest was: %s; "
+		"it is tried again\n", f->host_port, f->udp ? "/udp" : "",
+		why);
+}
+
 static struct net_nat_options nat_options(const struct options *o,
 					  const struct nic_options *nic)
 {
@@ -22,6 +29,7 @@ static struct net_nat_options nat_options(const struct options *o,
 		.host_metadata = o->host_metadata,
 		.forwards = (struct net_forward *)(void *)o->forwards->data,
 		.forward_count = nic->forwards ? o->forwards->len : 0,
+		.stuck = forward_stuck,
 	};
 }
 

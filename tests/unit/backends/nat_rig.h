@@ -30,6 +30,8 @@ static const char *guest = GUEST;	/* its address */
 static struct loop *loop;
 static struct net_backend *nb;
 static struct net_forward forward;
+static unsigned times_stuck;	/* forward */
+static char stuck_because[64];
 static struct frame in, out;	/* the guest's sides of the cable */
 
 static inline void no_matter(void *user)
@@ -38,6 +40,12 @@ static inline void no_matter(void *user)
 
 static inline void no_link(void *user, bool up)
 {
+}
+
+static inline void is_stuck(const struct net_forward *f, const char *why)
+{
+	times_stuck++;
+	g_strlcpy(stuck_because, why, sizeof(stuck_because));
 }
 
 static inline void start(const struct net_nat_options *options)
@@ -69,7 +77,8 @@ static inline int forwarding(void **state)
 					.any_port = true,
 					.guest_port = GUEST_PORT };
 	start(&(struct net_nat_options){ .forwards = &forward,
-					 .forward_count = 1 });
+					 .forward_count = 1,
+					 .stuck = is_stuck });
 	return 0;
 }
 
@@ -79,7 +88,8 @@ static inline int forwarding_udp(void **state)
 					.any_port = true, .udp = true,
 					.guest_port = GUEST_PORT };
 	start(&(struct net_nat_options){ .forwards = &forward,
-					 .forward_count = 1 });
+					 .forward_count = 1,
+					 .stuck = is_stuck });
 	return 0;
 }
 
@@ -110,7 +120,8 @@ static inline int forwarding6(void **state)
 					.any_port = true,
 					.guest_port = GUEST_PORT };
 	start(&(struct net_nat_options){ .forwards = &forward,
-					 .forward_count = 1 });
+					 .forward_count = 1,
+					 .stuck = is_stuck });
 	return 0;
 }
 
@@ -118,6 +129,7 @@ static inline int stop(void **state)
 {
 	guest = GUEST;
 	sender_mac = guest_mac;
+	times_stuck = 0;
 	net_close(nb);
 	loop_free(loop);
 	return 0;

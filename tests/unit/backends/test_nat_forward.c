@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Ports of the host that lead to a guest behind NAT. */
+#include <dlfcn.h>
+#include <slirp/libslirp.h>
+#include <sys/resource.h>
+
 #include "nat_rig.h"
 
 /* The gateway's SYN, answered with @flags. */
@@ -228,22 +232,139 @@ static void a_guest_without_a_lease_is_where_it_shows_itself(void **state)
 	assert_leads_to("10.0.2.77", guest_mac);
 }
 
+/* Its datagrams go to the forwarded port. */
+static int datagram_client(void)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = nat_port_sockaddr(&forward, &addr);
+	int fd = socket(addr.ss_family, SOCK_DGRAM, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+	return fd;
+}
+
+static bool is_datagram(void)
+{
+	return is_udp() && get16(l4() + 2) == GUEST_PORT;
+}
+
+/* A datagram comes for 10.0.2.@host. */
+static void assert_datagram_for(unsigned host)
+{
+	assert_true(comes(is_datagram, PATIENCE_MS));
+	assert_int_equal(get32(in.bytes + 30), 0x0a000200 + host);
+}
+
 static void datagrams_follow_the_guest_to_another_lease(void **state)
 {
-	const struct sockaddr_in addr = {
-		.sin_family = AF_INET, .sin_port = htons(forward.host_port),
-		.sin_addr = { htonl(INADDR_LOOPBACK) } };
-	autofd fd = socket(AF_INET, SOCK_DGRAM, 0);
+	autofd client = datagram_client();
 
 	for (unsigned i = 0; i < 2; i++) {
 		lease(i ? other_mac : guest_mac);
 		loop_turn(loop, false);
-		sendto(fd, "x", 1, 0, (const struct sockaddr *)&addr,
-		       sizeof(addr));
-		assert_true(comes(is_udp, PATIENCE_MS));
-		assert_int_equal(get32(in.bytes + 30), 0x0a00020f + i);
-		assert_int_equal(get16(l4() + 2), GUEST_PORT);
+		assert_int_equal(send(client, "x", 1, 0), 1);
+		assert_datagram_for(15 + i);
 	}
+}
+
+/* What has come to the port stays there: it was taken all the time. */
+static void a_datagram_waits_while_its_forward_moves(void **state)
+{
+	autofd client = datagram_client();
+
+	lease(guest_mac);
+	loop_turn(loop, false);
+	sender_mac = other_mac;
+	send_dhcp_of(other_mac, 3);
+	assert_int_equal(send(client, "x", 1, 0), 1);
+	assert_datagram_for(16);
+}
+
+/* There are none but those that are open; what it was. */
+static struct rlimit forbid_descriptors(void)
+{
+	autofd lowest = dup(STDIN_FILENO);
+	struct rlimit was, none;
+
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = (rlim_t)lowest;
+	setrlimit(RLIMIT_NOFILE, &none);
+	return was;
+}
+
+static void a_forward_that_cannot_follow_keeps_its_port(void **state)
+{
+	autofd client = datagram_client();
+	struct rlimit was;
+
+	lease(guest_mac);
+	assert_int_equal(send(client, "x", 1, 0), 1);
+	assert_datagram_for(15);
+	was = forbid_descriptors();
+	lease(other_mac);
+	sender_mac = guest_mac;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(send(client, "x", 1, 0), 1);
+		assert_datagram_for(15);
+	}
+	assert_string_equal(stuck_because, g_strerror(EMFILE));
+	assert_int_equal(times_stuck, 1);
+	setrlimit(RLIMIT_NOFILE, &was);
+	sender_mac = other_mac;
+	assert_int_equal(send(client, "x", 1, 0), 1);
+	assert_datagram_for(16);
+	assert_int_equal(times_stuck, 1);
+}
+
+static unsigned descriptors(void)
+{
+	GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned n = 0;
+
+	while (g_dir_read_name(dir))
+		n++;
+	g_dir_close(dir);
+	return n;
+}
+
+/* A libslirp that does not say what it waits for. */
+static bool is_silent;
+
+void slirp_pollfds_fill(Slirp *slirp, uint32_t *timeout,
+			SlirpAddPollCb add_poll, void *opaque)
+{
+	__typeof__(slirp_pollfds_fill) *real = dlsym(RTLD_NEXT, __func__);
+
+	if (!is_silent)
+		real(slirp, timeout, add_poll, opaque);
+}
+
+static void a_socket_that_libslirp_does_not_name_is_an_error(void **state)
+{
+	g_autoptr(GError) error = NULL;
+	struct net_forward f = forward;
+	const struct net_nat_options options = { .forwards = &f,
+						 .forward_count = 1 };
+	struct net_backend *other;
+	unsigned count;
+
+	f.any_port = true;
+	lease(guest_mac);
+	count = descriptors();
+	is_silent = true;
+	assert_null(net_nat_open(loop, &options, &error));
+	lease(other_mac);
+	loop_turn(loop, false);
+	is_silent = false;
+	assert_non_null(strstr(error->message, "[net.port]"));
+	assert_string_equal(stuck_because, "libslirp does not wait for it");
+	/* What it was given is free again. */
+	assert_int_equal(descriptors(), count);
+	f.any_port = false;
+	other = net_nat_open(loop, &options, NULL);
+	assert_non_null(other);
+	net_close(other);
 }
 
 /* Who has @mac asks whether anybody else is at @addr, which it will have. */
@@ -409,6 +530,12 @@ int main(void)
 			 forwarding),
 		NAT_TEST(datagrams_follow_the_guest_to_another_lease,
 			 forwarding_udp),
+		NAT_TEST(a_datagram_waits_while_its_forward_moves,
+			 forwarding_udp),
+		NAT_TEST(a_forward_that_cannot_follow_keeps_its_port,
+			 forwarding_udp),
+		NAT_TEST(a_socket_that_libslirp_does_not_name_is_an_error,
+			 forwarding),
 		NAT_TEST(a_port_of_ipv6_leads_to_the_guests, forwarding6),
 		NAT_TEST(a_port_of_ipv6_follows_the_guest, forwarding6),
 		NAT_TEST(a_busy_port_names_its_holder, plain),
