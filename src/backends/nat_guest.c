@@ -20,6 +20,8 @@
 #define DHCP_MESSAGE_TYPE	53
 #define DHCP_ACK		5
 #define PREFIX6_LEN		8	/* bytes */
+#define ASK_NS			UINT64_C(1000000000)	/* between questions */
+#define ASK_MAX			3
 
 static bool is_mac(const uint8_t *mac, const uint8_t *other)
 {
@@ -34,14 +36,27 @@ void nat_guest_init(struct nat_guest *g)
 void nat_guest_forget(struct nat_guest *g)
 {
 	g->known = g->settled = g->known6 = false;
+	g->doubt.on = g->doubt6.on = false;
 	g->before.addr = 0;
 	g->other6 = (struct nat_place6){ 0 };
+}
+
+/* Where doubts keep coming up, @d->due is how questions stay few. */
+static unsigned begin_doubt(struct nat_doubt *d, uint64_t now)
+{
+	if (d->on)
+		return 0;
+	d->on = true;
+	d->asked = 0;
+	d->due = MAX(d->due, now);
+	return NAT_GUEST_DOUBT;
 }
 
 static unsigned meet6(struct nat_guest *g, const struct nat_place6 *place)
 {
 	g->known6 = true;
 	g->at6 = *place;
+	g->doubt6.on = false;
 	return NAT_GUEST_MET6;
 }
 
@@ -68,6 +83,7 @@ static unsigned meet(struct nat_guest *g, uint32_t addr, const uint8_t *mac)
 	g->at.addr = addr;
 	memcpy(g->at.mac, mac, sizeof(g->at.mac));
 	g->known = g->settled = true;
+	g->doubt.on = false;
 	return follow6(g, mac) | (same ? 0 : NAT_GUEST_MET);
 }
 
@@ -106,7 +122,7 @@ static bool is_guest(struct nat_guest *g, uint32_t addr, const uint8_t *mac)
 	return g->settled ? addr == g->at.addr : may_be_guest(addr);
 }
 
-static unsigned see_ip4(struct nat_guest *g, const uint8_t *frame,
+static unsigned see_ip4(struct nat_guest *g, uint64_t now, const uint8_t *frame,
 			const struct nat_packet *packet)
 {
 	uint32_t addr = sender(frame, packet);
@@ -115,9 +131,12 @@ static unsigned see_ip4(struct nat_guest *g, const uint8_t *frame,
 		g->known = false;
 		return NAT_GUEST_LOST;
 	}
-	if (!is_guest(g, addr, frame + 6))
+	if (is_guest(g, addr, frame + 6))
+		return NAT_GUEST_SENT | meet(g, addr, frame + 6);
+	if (!is_mac(frame + 6, g->at.mac) || !may_be_guest(addr))
 		return 0;
-	return NAT_GUEST_SENT | meet(g, addr, frame + 6);
+	g->instead = addr;
+	return begin_doubt(&g->doubt, now);
 }
 
 /* The address that a frame shows who sends it to have, or is about to have. */
@@ -146,18 +165,28 @@ static bool may_be_guest6(const struct in6_addr *addr)
 	       memcmp(addr, &resolver, sizeof(*addr));
 }
 
-static unsigned see_ip6(struct nat_guest *g, const uint8_t *frame,
+static bool is_at6(const struct nat_guest *g, const struct nat_place6 *place)
+{
+	return !memcmp(&place->addr, &g->at6.addr, sizeof(place->addr));
+}
+
+static unsigned see_ip6(struct nat_guest *g, uint64_t now, const uint8_t *frame,
 			const struct nat_packet *packet)
 {
 	struct nat_place6 from;
 
 	memcpy(&from.addr, claimed6(frame, packet), sizeof(from.addr));
 	memcpy(from.mac, frame + 6, sizeof(from.mac));
-	if (g->known6 && is_mac(from.mac, g->at6.mac) &&
-	    !memcmp(&from.addr, &g->at6.addr, sizeof(from.addr)))
+	if (g->known6 && is_mac(from.mac, g->at6.mac) && is_at6(g, &from)) {
+		g->doubt6.on = false;
 		return NAT_GUEST_SENT;
+	}
 	if (!may_be_guest6(&from.addr))
 		return 0;
+	if (g->known6 && is_mac(from.mac, g->at6.mac)) {
+		g->instead6 = from.addr;
+		return begin_doubt(&g->doubt6, now);
+	}
 	if (g->known6 || (g->settled && !is_mac(from.mac, g->at.mac))) {
 		g->other6 = from;
 		return 0;
@@ -165,11 +194,46 @@ static unsigned see_ip6(struct nat_guest *g, const uint8_t *frame,
 	return NAT_GUEST_SENT | meet6(g, &from);
 }
 
-unsigned nat_guest_see(struct nat_guest *g, const uint8_t *frame,
+unsigned nat_guest_see(struct nat_guest *g, uint64_t now, const uint8_t *frame,
 		       const struct nat_packet *packet)
 {
-	return packet->ip6 ? see_ip6(g, frame, packet) :
-			     see_ip4(g, frame, packet);
+	return packet->ip6 ? see_ip6(g, now, frame, packet) :
+			     see_ip4(g, now, frame, packet);
+}
+
+uint64_t nat_guest_due(const struct nat_guest *g)
+{
+	return MIN(g->doubt.on ? g->doubt.due : UINT64_MAX,
+		   g->doubt6.on ? g->doubt6.due : UINT64_MAX);
+}
+
+enum next { WAIT, ASK, GONE };
+
+static enum next next_step(struct nat_doubt *d, uint64_t now)
+{
+	if (!d->on || now < d->due)
+		return WAIT;
+	if (d->asked == ASK_MAX)
+		return GONE;
+	d->asked++;
+	d->due = now + ASK_NS;
+	return ASK;
+}
+
+unsigned nat_guest_look(struct nat_guest *g, uint64_t now)
+{
+	const enum next next = next_step(&g->doubt, now);
+	const enum next next6 = next_step(&g->doubt6, now);
+	struct nat_place6 place6 = g->at6;
+	unsigned told = (next == ASK ? NAT_GUEST_ASK : 0) |
+			(next6 == ASK ? NAT_GUEST_ASK6 : 0);
+
+	place6.addr = g->instead6;
+	if (next == GONE)
+		told |= meet(g, g->instead, g->at.mac);
+	if (next6 == GONE)
+		told |= meet6(g, &place6);
+	return told;
 }
 
 static unsigned take_lease(struct nat_guest *g, uint32_t addr,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <glib.h>
+#include <net/if_arp.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 
 #include "backends/nat_network.h"
@@ -22,6 +24,8 @@
 #define IP_LEN		20
 #define TCP_LEN		20
 #define IP6_LEN		40
+#define ARP_LEN		28
+#define SOLICIT_LEN	32	/* with the option that says who asks */
 #define SYN_MAX		(ETH_LEN + IP6_LEN + TCP_LEN)
 
 static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
@@ -55,7 +59,8 @@ static struct nat_packet begin_ip4(const struct nat_probes *p, uint8_t *frame)
 	};
 }
 
-static struct nat_packet begin_ip6(const struct nat_probes *p, uint8_t *frame)
+static struct nat_packet begin_ip6(const struct nat_probes *p, uint8_t *frame,
+				   uint8_t protocol, unsigned l4_len)
 {
 	uint8_t *ip = frame + ETH_LEN;
 
@@ -63,14 +68,14 @@ static struct nat_packet begin_ip6(const struct nat_probes *p, uint8_t *frame)
 	memcpy(frame + 6, gateway6_mac, 6);
 	put16(frame + 12, 0x86dd);
 	ip[0] = 0x60;
-	put16(ip + 4, TCP_LEN);
-	ip[6] = IPPROTO_TCP;
+	put16(ip + 4, l4_len);
+	ip[6] = protocol;
 	ip[7] = 64;
 	memcpy(ip + 8, &gateway6, 16);
 	memcpy(ip + 24, &p->guest.at6.addr, 16);
 	return (struct nat_packet){
-		.ip = true, .ip6 = true, .protocol = IPPROTO_TCP,
-		.l3 = ETH_LEN, .l4 = ETH_LEN + IP6_LEN, .l4_len = TCP_LEN,
+		.ip = true, .ip6 = true, .protocol = protocol,
+		.l3 = ETH_LEN, .l4 = ETH_LEN + IP6_LEN, .l4_len = l4_len,
 	};
 }
 
@@ -78,8 +83,10 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 		     uint8_t flags)
 {
 	uint8_t frame[SYN_MAX] = { 0 };
-	struct nat_packet packet = p->probe[index].ip6 ? begin_ip6(p, frame) :
-							 begin_ip4(p, frame);
+	struct nat_packet packet =
+		p->probe[index].ip6 ?
+			begin_ip6(p, frame, IPPROTO_TCP, TCP_LEN) :
+			begin_ip4(p, frame);
 	uint8_t *tcp = frame + packet.l4;
 
 	put16(tcp, source_port(index));
@@ -92,9 +99,46 @@ static void send_tcp(struct nat_probes *p, unsigned index, uint32_t seq,
 	p->ops->send(p->user, frame, packet.l4 + TCP_LEN);
 }
 
+/* Whether the guest still has its address: it alone is asked. */
+static void send_arp(struct nat_probes *p)
+{
+	uint8_t frame[ETH_LEN + ARP_LEN] = { 0 };
+	uint8_t *arp = frame + ETH_LEN;
+
+	memcpy(frame, p->guest.at.mac, 6);
+	memcpy(frame + 6, gateway_mac, 6);
+	put16(frame + 12, 0x0806);
+	put16(arp, ARPHRD_ETHER);
+	put16(arp + 2, 0x0800);
+	arp[4] = 6;
+	arp[5] = 4;
+	put16(arp + 6, ARPOP_REQUEST);
+	memcpy(arp + 8, gateway_mac, 6);
+	put32(arp + 14, NAT_GATEWAY);
+	put32(arp + 24, p->guest.at.addr);
+	p->ops->send(p->user, frame, sizeof(frame));
+}
+
+static void send_solicitation(struct nat_probes *p)
+{
+	uint8_t frame[ETH_LEN + IP6_LEN + SOLICIT_LEN] = { 0 };
+	struct nat_packet packet = begin_ip6(p, frame, IPPROTO_ICMPV6,
+					     SOLICIT_LEN);
+	uint8_t *icmp = frame + packet.l4;
+
+	frame[packet.l3 + 7] = 255;
+	icmp[0] = ND_NEIGHBOR_SOLICIT;
+	memcpy(icmp + 8, &p->guest.at6.addr, 16);
+	icmp[24] = ND_OPT_SOURCE_LINKADDR;
+	icmp[25] = 1;
+	memcpy(icmp + 26, gateway6_mac, 6);
+	nat_finish_checksums(frame, &packet);
+	p->ops->send(p->user, frame, sizeof(frame));
+}
+
 static void set_timer(struct nat_probes *p)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = nat_guest_due(&p->guest);
 
 	for (unsigned i = 0; i < p->count; i++)
 		if (p->probe[i].due)
@@ -150,24 +194,6 @@ static void ask(struct nat_probes *p, unsigned index)
 	probe->delay = MIN(2 * probe->delay, DELAY_MAX);
 }
 
-static void expired(struct loop_timer *t)
-{
-	struct nat_probes *p = container_of(t, struct nat_probes, timer);
-
-	for (unsigned i = 0; i < p->count; i++)
-		if (p->probe[i].due && p->probe[i].due <= loop_now(p->loop))
-			ask(p, i);
-	set_timer(p);
-}
-
-void nat_probes_init(struct nat_probes *p, struct loop *loop,
-		     const struct nat_probe_ops *ops, void *user)
-{
-	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user };
-	nat_guest_init(&p->guest);
-	p->timer.expired = expired;
-}
-
 void nat_probes_add(struct nat_probes *p, bool ip6, uint16_t port, unsigned id)
 {
 	g_assert(p->count < NAT_PROBES_MAX);
@@ -208,6 +234,31 @@ static void learn(struct nat_probes *p, unsigned told)
 		close_all(p, true);
 	if (told & NAT_GUEST_MET6)
 		restart_all(p, true);
+	if (told & NAT_GUEST_DOUBT)
+		set_timer(p);
+	if (told & NAT_GUEST_ASK)
+		send_arp(p);
+	if (told & NAT_GUEST_ASK6)
+		send_solicitation(p);
+}
+
+static void expired(struct loop_timer *t)
+{
+	struct nat_probes *p = container_of(t, struct nat_probes, timer);
+
+	learn(p, nat_guest_look(&p->guest, loop_now(p->loop)));
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->probe[i].due && p->probe[i].due <= loop_now(p->loop))
+			ask(p, i);
+	set_timer(p);
+}
+
+void nat_probes_init(struct nat_probes *p, struct loop *loop,
+		     const struct nat_probe_ops *ops, void *user)
+{
+	*p = (struct nat_probes){ .loop = loop, .ops = ops, .user = user };
+	nat_guest_init(&p->guest);
+	p->timer.expired = expired;
 }
 
 void nat_probes_forget(struct nat_probes *p)
@@ -292,7 +343,8 @@ static bool see_tcp(struct nat_probes *p, const uint8_t *frame,
 bool nat_probes_see(struct nat_probes *p, const uint8_t *frame,
 		    const struct nat_packet *packet)
 {
-	unsigned told = nat_guest_see(&p->guest, frame, packet);
+	unsigned told = nat_guest_see(&p->guest, loop_now(p->loop), frame,
+				      packet);
 
 	learn(p, told);
 	if (!(told & NAT_GUEST_SENT))

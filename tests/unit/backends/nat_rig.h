@@ -125,6 +125,13 @@ static inline int forwarding6(void **state)
 	return 0;
 }
 
+static uint64_t now = 1;
+
+static inline uint64_t fake_clock(void)
+{
+	return now;
+}
+
 static inline int stop(void **state)
 {
 	guest = GUEST;
@@ -374,7 +381,7 @@ static inline uint32_t connect_to(uint16_t port, uint32_t *ack)
 /* Plain and slow: addresses, length and protocol, a byte at a time. */
 static inline unsigned pseudo6(const uint8_t *ip, size_t len)
 {
-	unsigned sum = (unsigned)len + IPPROTO_TCP;
+	unsigned sum = (unsigned)len + ip[6];
 
 	for (int i = 8; i < 40; i++)
 		sum += i % 2 ? ip[i] : (unsigned)ip[i] << 8;

@@ -232,6 +232,89 @@ static void a_guest_without_a_lease_is_where_it_shows_itself(void **state)
 	assert_leads_to("10.0.2.77", guest_mac);
 }
 
+#define SECOND	UINT64_C(1000000000)
+
+static void say(void)
+{
+	frame_arp(&out, 1, guest, GATEWAY);
+	send_out();
+}
+
+/* The guest alone is asked, as libslirp never does. */
+static bool is_question(void)
+{
+	return is_arp() && get16(in.bytes + 20) == 1 &&
+	       !memcmp(in.bytes, guest_mac, 6);
+}
+
+static void listen_without_a_lease(void)
+{
+	loop_set_clock(loop, fake_clock);
+	become("10.0.2.77", guest_mac);
+	say();
+	now += SECOND;
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+}
+
+static void a_guest_that_changes_its_address_is_followed(void **state)
+{
+	listen_without_a_lease();
+	become("10.0.2.78", guest_mac);
+	say();
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(comes(is_question, PATIENCE_MS));
+		assert_int_equal(get32(in.bytes + 38), 0x0a00024d);
+		assert_false(comes(is_question, 20));
+		assert_false(refuses());
+		now += SECOND;
+	}
+	assert_true(refuses_soon(true));
+	now += SECOND;
+	answer_probe(TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to("10.0.2.78", guest_mac);
+}
+
+static void a_guest_with_two_addresses_is_where_it_was(void **state)
+{
+	unsigned questions = 0;
+
+	listen_without_a_lease();
+	for (unsigned i = 0; i < 50; i++) {
+		become("10.0.2.78", guest_mac);
+		say();
+		become("10.0.2.77", guest_mac);
+		if (comes(is_question, 5)) {
+			questions++;
+			say();
+		}
+		now += SECOND / 10;
+	}
+	assert_in_range(questions, 2, 5);
+	assert_false(refuses());
+	assert_leads_to("10.0.2.77", guest_mac);
+}
+
+static void nobody_else_makes_the_gateway_doubt(void **state)
+{
+	static const char *const nobodys[] = { GATEWAY, "10.0.2.3", "10.0.2.0",
+					       "10.0.2.255", "10.0.3.9",
+					       "192.168.0.1" };
+
+	listen_without_a_lease();
+	for (size_t i = 0; i < G_N_ELEMENTS(nobodys); i++) {
+		become(nobodys[i], guest_mac);
+		say();
+	}
+	become("10.0.2.78", other_mac);
+	say();
+	assert_false(comes(is_question, 50));
+	now += 10 * SECOND;
+	assert_false(comes(is_question, 50));
+	assert_false(refuses());
+}
+
 /* Its datagrams go to the forwarded port. */
 static int datagram_client(void)
 {
@@ -478,6 +561,45 @@ static void a_port_of_ipv6_follows_the_guest(void **state)
 	assert_leads_to6("fec0::16");
 }
 
+static bool is_question6(void)
+{
+	return is_solicitation() && !memcmp(in.bytes, guest_mac, 6);
+}
+
+static void a_guest_that_changes_its_ipv6_address_is_followed(void **state)
+{
+	uint8_t was[16];
+
+	inet_pton(AF_INET6, "fec0::15", was);
+	loop_set_clock(loop, fake_clock);
+	claim6("fec0::15", guest_mac);
+	now += SECOND;
+	answer_probe6("fec0::15", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	for (unsigned i = 0; i < 2; i++) {
+		claim6("fec0::16", guest_mac);
+		assert_true(comes(is_question6, PATIENCE_MS));
+		assert_memory_equal(l4_of6() + 8, was, 16);
+		assert_int_equal(in.bytes[21], 255);
+		assert_int_equal(plain_sum(l4_of6(), 32,
+					   pseudo6(in.bytes + 14, 32)), 0xffff);
+		answer_solicitation();
+		now += 4 * SECOND;
+		assert_false(comes(is_question6, 20));
+	}
+	claim6("fec0::16", guest_mac);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_false(refuses());
+		assert_int_equal(comes(is_question6, i < 3 ? PATIENCE_MS : 20),
+				 i < 3);
+		now += SECOND;
+	}
+	assert_true(refuses_soon(true));
+	answer_probe6("fec0::16", guest_mac, TH_SYN);
+	assert_true(refuses_soon(false));
+	assert_leads_to6("fec0::16");
+}
+
 static void a_busy_port_names_its_holder(void **state)
 {
 	g_autoptr(GError) error = NULL;
@@ -528,6 +650,11 @@ int main(void)
 			 forwarding),
 		NAT_TEST(a_guest_without_a_lease_is_where_it_shows_itself,
 			 forwarding),
+		NAT_TEST(a_guest_that_changes_its_address_is_followed,
+			 forwarding),
+		NAT_TEST(a_guest_with_two_addresses_is_where_it_was,
+			 forwarding),
+		NAT_TEST(nobody_else_makes_the_gateway_doubt, forwarding),
 		NAT_TEST(datagrams_follow_the_guest_to_another_lease,
 			 forwarding_udp),
 		NAT_TEST(a_datagram_waits_while_its_forward_moves,
@@ -538,6 +665,8 @@ int main(void)
 			 forwarding),
 		NAT_TEST(a_port_of_ipv6_leads_to_the_guests, forwarding6),
 		NAT_TEST(a_port_of_ipv6_follows_the_guest, forwarding6),
+		NAT_TEST(a_guest_that_changes_its_ipv6_address_is_followed,
+			 forwarding6),
 		NAT_TEST(a_busy_port_names_its_holder, plain),
 		NAT_TEST(a_port_that_refuses_is_no_one_elses, forwarding),
 	};

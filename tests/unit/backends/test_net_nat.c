@@ -134,13 +134,6 @@ static void what_may_not_pass_is_counted(void **state)
 	the_gateway_answers_arp(state);
 }
 
-static uint64_t now = 1;
-
-static uint64_t fake_clock(void)
-{
-	return now;
-}
-
 /* So many a second; the rest would only keep both sides busy. */
 static void what_is_forbidden_is_refused_at_a_limited_rate(void **state)
 {
