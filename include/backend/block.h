@@ -31,6 +31,7 @@ enum block_op {
 struct block_request {
 	enum block_op op;
 	bool fua;			/* BLOCK_WRITE: stable before done() */
+	bool rushed;			/* is not kept for another try */
 	uint64_t offset;		/* bytes, multiple of block_size */
 	uint64_t len;			/* bytes, likewise; iov's sum if iov */
 	const struct iovec *iov;	/* borrowed until done(); read, write */
@@ -81,6 +82,7 @@ struct block_backend_ops {
 	/*
 	 * The user has done something about why requests failed: try again
 	 * those that are kept.  None is done() from inside.  NULL: none is.
+	 * What stands on others passes it to them.
 	 */
 	void (*again)(struct block_backend *bb);
 	/*

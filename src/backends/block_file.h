@@ -11,6 +11,8 @@
 
 #include "backend/block.h"
 
+struct block_hold_watch;
+
 struct block_file_options {
 	const char *path;
 	bool read_only;
@@ -18,6 +20,8 @@ struct block_file_options {
 	/* Of what is no file, or not only one. */
 	unsigned reconnect;	/* see block_nbd.h */
 	bool backing;		/* files that an image names may be opened */
+	/* Of a format: what its file fails at is kept; see block_hold.h. */
+	struct block_hold_watch *watch;
 	/*
 	 * The name of this machine among others that write it at the same
 	 * time; only with O_DIRECT.  NULL: nobody else does.

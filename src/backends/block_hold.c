@@ -18,6 +18,8 @@ struct block_hold {
 	struct block_jobs jobs;
 	GQueue held;		/* struct hold_job, in order */
 	bool holding;
+	bool inner;		/* between a format and its file */
+	unsigned under_way;
 	uint64_t next;		/* number */
 	uint64_t hurried;	/* numbers below it are never held */
 };
@@ -32,12 +34,18 @@ static struct hold_job *hold_job_of(struct block_job *j)
 	return container_of(j, struct hold_job, job);
 }
 
+static bool is_rushed(const struct block_hold *h, struct block_job *j)
+{
+	return j->rq->rushed || hold_job_of(j)->number < h->hurried;
+}
+
 /* Whether it is for the host to mend, and another try says the truth. */
 static bool may_hold(const struct block_hold *h, struct block_job *j)
 {
 	const struct hold_job *of = hold_job_of(j);
 
-	if (!j->result || of->number < h->hurried)
+	/* Of what is in a file it is not known whose it is. */
+	if (!j->result || (h->inner ? h->watch->rushed : is_rushed(h, j)))
 		return false;
 	if (of->written || j->rq->op == BLOCK_FLUSH)
 		return j->result == -ENOTCONN;
@@ -59,6 +67,16 @@ static void set_holding(struct block_hold *h, int error)
 	h->watch->changed(h->watch, error);
 }
 
+static void end(struct block_hold *h, struct block_job *j)
+{
+	h->under_way--;
+	if (!h->inner && is_rushed(h, j))
+		h->watch->rushed--;
+	if (j->rq->op == BLOCK_GROW)
+		h->bb.size = h->below->size;
+	block_job_end(j);
+}
+
 static void finished(struct block_job *j)
 {
 	struct block_hold *h = hold_of(j);
@@ -74,7 +92,7 @@ static void finished(struct block_job *j)
 		block_job_part(j, h->below, BLOCK_FLUSH, 0, 0, 0);
 		block_job_go(j);
 	} else {
-		block_job_end(j);
+		end(h, j);
 	}
 }
 
@@ -98,6 +116,9 @@ static void hold_submit(struct block_backend *bb, struct block_request *rq)
 	rq->backend = bb;
 	j = block_job_new(&h->jobs, rq, finished);
 	hold_job_of(j)->number = h->next++;
+	h->under_way++;
+	if (!h->inner && rq->rushed)
+		h->watch->rushed++;
 	if (h->holding)
 		g_queue_push_tail(&h->held, hold_job_of(j));
 	else
@@ -112,6 +133,7 @@ static void hold_again(struct block_backend *bb)
 	set_holding(h, 0);
 	while ((of = g_queue_pop_head(&h->held)))
 		pass(h, &of->job);
+	block_again(h->below);
 }
 
 /* What has failed ends so; the rest has not been tried yet. */
@@ -121,6 +143,8 @@ static void hold_hurry(struct block_backend *bb)
 	struct hold_job *of;
 
 	h->hurried = h->next;
+	if (!h->inner)
+		h->watch->rushed = h->under_way;
 	set_holding(h, 0);
 	while ((of = g_queue_pop_head(&h->held))) {
 		if (of->job.result)
@@ -129,6 +153,21 @@ static void hold_hurry(struct block_backend *bb)
 			pass(h, &of->job);
 	}
 	block_hurry(h->below);
+}
+
+static int hold_perform(struct block_backend *bb, struct block_request *rq)
+{
+	struct block_hold *h = container_of(bb, struct block_hold, bb);
+	int ret = h->below->ops->perform(h->below, rq);
+
+	bb->size = h->below->size;
+	return ret;
+}
+
+static uint64_t hold_next_data(struct block_backend *bb, uint64_t at)
+{
+	return block_next_data(container_of(bb, struct block_hold, bb)->below,
+			       at);
 }
 
 static int hold_measure(struct block_backend *bb)
@@ -175,18 +214,50 @@ static const struct block_backend_ops hold_ops = {
 	.close = hold_close,
 };
 
-struct block_backend *block_hold_new(struct loop *loop,
-				     struct block_backend *below,
-				     struct block_hold_watch *watch)
+static const struct block_backend_ops inner_ops = {
+	.name = "hold-file",
+	.submit = hold_submit,
+	.perform = hold_perform,
+	.measure = hold_measure,
+	.hurry = hold_hurry,
+	.again = hold_again,
+	.leave = hold_leave,
+	.next_data = hold_next_data,
+	.close = hold_close,
+};
+
+static struct block_hold *hold_new(struct loop *loop,
+				   struct block_backend *below,
+				   struct block_hold_watch *watch)
 {
 	struct block_hold *h = g_new0(struct block_hold, 1);
 
 	h->bb = *below;
-	h->bb.ops = &hold_ops;
-	h->bb.growable = false;
 	h->below = below;
 	h->watch = watch;
 	g_queue_init(&h->held);
 	block_jobs_init(&h->jobs, loop, sizeof(struct hold_job));
+	return h;
+}
+
+struct block_backend *block_hold_new(struct loop *loop,
+				     struct block_backend *below,
+				     struct block_hold_watch *watch)
+{
+	struct block_hold *h = hold_new(loop, below, watch);
+
+	h->bb.ops = &hold_ops;
+	h->bb.growable = false;
+	return &h->bb;
+}
+
+struct block_backend *block_hold_file(struct loop *loop,
+				      struct block_backend *file,
+				      struct block_hold_watch *watch)
+{
+	struct block_hold *h = hold_new(loop, file, watch);
+
+	h->bb.ops = &inner_ops;
+	h->inner = true;
 	return &h->bb;
 }

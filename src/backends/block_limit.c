@@ -114,6 +114,11 @@ static void limit_hurry(struct block_backend *bb)
 	block_hurry(l->below);
 }
 
+static void limit_again(struct block_backend *bb)
+{
+	block_again(container_of(bb, struct block_limit, bb)->below);
+}
+
 static int limit_measure(struct block_backend *bb)
 {
 	struct block_limit *l = container_of(bb, struct block_limit, bb);
@@ -155,6 +160,7 @@ static const struct block_backend_ops limit_ops = {
 	.measure = limit_measure,
 	.extend = limit_extend,
 	.hurry = limit_hurry,
+	.again = limit_again,
 	.leave = limit_leave,
 	.close = limit_close,
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/block_file_lock.h"
+#include "backends/block_hold.h"
 #include "backends/block_nbd.h"
 #include "backends/block_now.h"
 #include "backends/block_open.h"
@@ -194,6 +195,19 @@ static struct block_backend *open_shared(struct loop *loop,
 	return formats[format].open(loop, file, o, error);
 }
 
+static struct block_backend *open_format(struct loop *loop,
+					 struct block_backend *file,
+					 const struct block_file_options *o,
+					 GError **error)
+{
+	enum block_format format = block_format_of(file);
+
+	/* A raw disk has no requests but the guest's. */
+	if (o->watch && format != BLOCK_FORMAT_RAW)
+		file = block_hold_file(loop, file, o->watch);
+	return formats[format].open(loop, file, o, error);
+}
+
 struct block_backend *block_open(struct loop *loop,
 				 const struct block_file_options *options,
 				 bool raw, GError **error)
@@ -214,5 +228,5 @@ struct block_backend *block_open(struct loop *loop,
 		return file;
 	if (options->shared)
 		return open_shared(loop, file, options, error);
-	return formats[block_format_of(file)].open(loop, file, options, error);
+	return open_format(loop, file, options, error);
 }

@@ -285,6 +285,11 @@ static void overlay_hurry(struct block_backend *bb)
 	block_hurry(o->base);
 }
 
+static void overlay_again(struct block_backend *bb)
+{
+	block_again(container_of(bb, struct block_overlay, bb)->base);
+}
+
 static void release_write(struct block_job *j)
 {
 	g_aligned_free(write_of(j)->copy);
@@ -315,6 +320,7 @@ static const struct block_backend_ops overlay_ops = {
 	.name = "overlay",
 	.submit = overlay_submit,
 	.hurry = overlay_hurry,
+	.again = overlay_again,
 	.leave = overlay_leave,
 	.close = overlay_close,
 };

@@ -282,6 +282,11 @@ static void patch_hurry(struct block_backend *bb)
 	block_hurry(patch_of(bb)->below);
 }
 
+static void patch_again(struct block_backend *bb)
+{
+	block_again(patch_of(bb)->below);
+}
+
 static void patch_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(patch_of(bb)->below, l);
@@ -298,6 +303,7 @@ static const struct block_backend_ops patch_ops = {
 	.perform = patch_perform,
 	.next_data = patch_next_data,
 	.hurry = patch_hurry,
+	.again = patch_again,
 	.leave = patch_leave,
 	.close = patch_close,
 };

@@ -234,6 +234,11 @@ static void vhd_hurry(struct block_backend *bb)
 	block_hurry(container_of(bb, struct vhd, bb)->file);
 }
 
+static void vhd_again(struct block_backend *bb)
+{
+	block_again(container_of(bb, struct vhd, bb)->file);
+}
+
 static void vhd_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhd, bb)->file, l);
@@ -259,6 +264,7 @@ static const struct block_backend_ops vhd_ops = {
 	.next_data = vhd_next_data,
 	.extend = vhd_extend,
 	.hurry = vhd_hurry,
+	.again = vhd_again,
 	.leave = vhd_leave,
 	.close = vhd_close,
 };

@@ -44,6 +44,11 @@ static void fixed_hurry(struct block_backend *bb)
 	block_hurry(container_of(bb, struct vhd_fixed, bb)->file);
 }
 
+static void fixed_again(struct block_backend *bb)
+{
+	block_again(container_of(bb, struct vhd_fixed, bb)->file);
+}
+
 static void fixed_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhd_fixed, bb)->file, l);
@@ -63,6 +68,7 @@ static const struct block_backend_ops fixed_ops = {
 	.next_data = fixed_next_data,
 	.extend = fixed_extend,
 	.hurry = fixed_hurry,
+	.again = fixed_again,
 	.leave = fixed_leave,
 	.close = fixed_close,
 };

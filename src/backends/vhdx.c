@@ -53,6 +53,11 @@ static void vhdx_hurry(struct block_backend *bb)
 	block_hurry(container_of(bb, struct vhdx, bb)->file);
 }
 
+static void vhdx_again(struct block_backend *bb)
+{
+	block_again(container_of(bb, struct vhdx, bb)->file);
+}
+
 static void vhdx_leave(struct block_backend *bb, struct block_leave *l)
 {
 	block_leave(container_of(bb, struct vhdx, bb)->file, l);
@@ -77,6 +82,7 @@ static const struct block_backend_ops vhdx_ops = {
 	.next_data = vhdx_next_data,
 	.extend = vhdx_extend,
 	.hurry = vhdx_hurry,
+	.again = vhdx_again,
 	.leave = vhdx_leave,
 	.close = vhdx_close,
 };

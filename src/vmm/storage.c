@@ -47,8 +47,17 @@ static struct scsi_identity identity_of(const struct disk_options *d)
 	return id;
 }
 
+static struct block_hold_watch *watch_of(const struct storage *s,
+					 const struct disk_options *d)
+{
+	struct controller *c = &s->controller[d->controller];
+
+	return d->pause_on_error ? &c->place[d->lun].watch : NULL;
+}
+
 /* An ephemeral disk is read from its file, and written elsewhere. */
-static struct block_backend *open_backend(struct loop *loop,
+static struct block_backend *open_backend(const struct storage *s,
+					  struct loop *loop,
 					  const struct disk_options *d,
 					  bool ephemeral, GError **error)
 {
@@ -56,6 +65,7 @@ static struct block_backend *open_backend(struct loop *loop,
 		.path = d->file, .read_only = d->read_only || ephemeral,
 		.direct = d->direct, .shared = ephemeral ? NULL : d->shared,
 		.reconnect = d->reconnect, .backing = d->backing,
+		.watch = watch_of(s, d),
 	};
 	struct block_backend *bb = block_open(loop, &options, d->raw, error);
 
@@ -80,10 +90,9 @@ static struct block_backend *hold(const struct storage *s, struct loop *loop,
 				  const struct disk_options *d,
 				  struct block_backend *bb)
 {
-	struct controller *c = &s->controller[d->controller];
+	struct block_hold_watch *watch = watch_of(s, d);
 
-	return bb && d->pause_on_error ?
-		       block_hold_new(loop, bb, &c->place[d->lun].watch) : bb;
+	return bb && watch ? block_hold_new(loop, bb, watch) : bb;
 }
 
 struct block_backend *storage_open_medium(struct loop *loop, const char *path,
@@ -149,7 +158,7 @@ struct scsi_lun *storage_open_lun(const struct storage *s, struct loop *loop,
 	if (!d->file)
 		return scsi_dvd_new(NULL, &id, STORVSP_TRANSFER_MAX);
 	bb = dvd ? storage_open_medium(loop, d->file, d->direct, error) :
-		   open_backend(loop, d, ephemeral, error);
+		   open_backend(s, loop, d, ephemeral, error);
 	bb = hold(s, loop, d, limit(loop, d, bb));
 	if (!bb)
 		return NULL;

@@ -189,6 +189,46 @@ def full_disk_pauses(run):
         subprocess.run(['umount', '-l', folder], check=True)
 
 
+LOG_HELD = '''
+    head -c 4096 /dev/urandom >/data
+    dmesg -c >/dev/null
+    dd if=/data of=/dev/sda bs=4k oflag=direct || exit 1
+    echo DATA
+    dd if=/dev/null of=/dev/sda conv=notrunc,fsync || exit 2
+    echo 3 >/proc/sys/vm/drop_caches
+    head -c 4096 /dev/sda | cmp - /data || exit 3
+    dmesg | grep -iE 'error|fail|abort|reset|time' && exit 4
+    exit 0
+    '''
+
+
+@case()
+def full_log_pauses(run):
+    """A flush waits for space for what a VHDX writes by itself, its log."""
+    path, folder = SCRATCH / 'control', SCRATCH / 'small'
+    folder.mkdir(exist_ok=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=8M', 'small',
+                    folder], check=True)
+    try:
+        disk = folder / 'disk.vhdx'
+        disk_tool('create', disk, '64M')
+        there = os.statvfs(folder)
+        used = (there.f_blocks - there.f_bfree) * there.f_bsize
+        # For the first entry and the data; the next entry takes two pages.
+        subprocess.run(['mount', '-o', f'remount,size={used + 3 * 4096}',
+                        folder], check=True)
+        m = run('--control', path, disks=[f'{disk},on-error=pause'],
+                script=LOG_HELD)
+        m.wait_for('DATA')
+        held(m, path, 0, 1)
+        subprocess.run(['mount', '-o', 'remount,size=8M', folder], check=True)
+        call(path, 'Resume')
+        m.script_ok()
+        disk_tool('check', disk)
+    finally:
+        subprocess.run(['umount', '-l', folder], check=True)
+
+
 @case()
 def read_only_disk(run):
     disk = new_disk('data', 16 * MIB)

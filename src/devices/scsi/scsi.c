@@ -235,7 +235,9 @@ void scsi_lun_set_reported(struct scsi_lun *lun)
 void scsi_lun_settle(struct scsi_lun *lun, struct scsi_request *rq)
 {
 	rq->lun = lun;
-	rq->block = (struct block_request){ .op = BLOCK_FLUSH };
+	rq->block = (struct block_request){
+		.op = BLOCK_FLUSH, .rushed = true,
+	};
 	if (lun->medium)
 		scsi_submit_block(rq);
 	else
