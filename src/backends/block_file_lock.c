@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/block_file_lock.h"
 #include "backends/process.h"
+#include "core/autoptr.h"
 #include "core/error.h"
 
 /*
@@ -17,6 +19,7 @@
  */
 #define SHARERS		(INT64_C(1) << 62)
 #define STARTER		(SHARERS + (INT64_C(1) << 61))	/* beside 60 bits */
+#define RETRY_US	20000
 
 /* @len 0: to the end. */
 static int try_lock(int fd, short type, off_t start, off_t len)
@@ -42,20 +45,26 @@ static int try_lock_shared(int fd, const char *name)
 	return try_lock(fd, F_WRLCK, SHARERS + (off_t)hash, 1);
 }
 
-/* Whether descriptor @fd of process @pid is the file @arg and has a lock. */
+/* A file, and what its locks are like; "": whatever they are. */
+struct wanted {
+	struct stat st;
+	char lock[64];
+};
+
+/* Whether descriptor @fd of process @pid is of such a file. */
 static bool holds_lock(const char *pid, const char *fd, const void *arg)
 {
-	const struct stat *st = arg;
+	const struct wanted *w = arg;
 	g_autofree char *link = g_build_filename("/proc", pid, "fd", fd, NULL);
 	g_autofree char *info = g_build_filename("/proc", pid, "fdinfo", fd,
 						 NULL);
 	g_autofree char *text = NULL;
 	struct stat other;
 
-	return stat(link, &other) == 0 && other.st_dev == st->st_dev &&
-	       other.st_ino == st->st_ino &&
+	return stat(link, &other) == 0 && other.st_dev == w->st.st_dev &&
+	       other.st_ino == w->st.st_ino &&
 	       g_file_get_contents(info, &text, NULL, NULL) &&
-	       strstr(text, "\nlock:");
+	       strstr(text, "\nlock:") && strstr(text, w->lock);
 }
 
 /*
@@ -66,10 +75,10 @@ static bool holds_lock(const char *pid, const char *fd, const void *arg)
 static char *describe_holder(int fd)
 {
 	g_autofree char *holder = NULL;
-	struct stat st;
+	struct wanted w = { 0 };
 
-	if (fstat(fd, &st) == 0)
-		holder = process_with_fd(holds_lock, &st);
+	if (fstat(fd, &w.st) == 0)
+		holder = process_with_fd(holds_lock, &w);
 	return g_strdup_printf("%s has locked it", holder ?:
 			       "another process, perhaps another kvmbus,");
 }
@@ -108,21 +117,47 @@ bool block_file_lock_shared(int fd, const char *path, const char *name,
 		    "shared=NAME, each with another NAME", error);
 }
 
-int block_file_lock_start(const char *path)
+static void fail_to_start(int fd, const char *path, unsigned seconds,
+			  GError **error)
 {
-	struct flock lock = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = STARTER,
-		.l_len = 1,
-	};
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	g_autofree char *holder = NULL, *what = NULL, *why = NULL;
+	int number = errno;
+	struct wanted w = { 0 };
 
-	while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &lock) < 0) {
-		if (errno == EINTR)
-			continue;
-		close(fd);
-		return -1;
+	what = g_strdup_printf("cannot share disk %s", path);
+	if (fd < 0 || (number != EAGAIN && number != EACCES)) {
+		user_error_set(error, EX_OSERR, "disk.lock", what,
+			       g_strerror(number), NULL);
+		return;
 	}
-	return fd;
+	snprintf(w.lock, sizeof(w.lock), " %" PRId64 " %" PRId64 "\n",
+		 STARTER, STARTER);
+	if (fstat(fd, &w.st) == 0)
+		holder = process_with_fd(holds_lock, &w);
+	why = g_strdup_printf("%s has been starting with it for %u seconds",
+			      holder ?: "another machine", seconds);
+	user_error_set(error, EX_TEMPFAIL, "disk.starting", what, why,
+		       "let that one go on, or end it, and start this one "
+		       "again");
+}
+
+/* To wait in the kernel has no end of its own. */
+int block_file_lock_start(const char *path, unsigned seconds, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	autofd fd = open(path, O_RDWR | O_CLOEXEC);
+
+	while (fd >= 0 && try_lock(fd, F_WRLCK, STARTER, 1) < 0) {
+		if ((errno != EAGAIN && errno != EACCES) ||
+		    g_get_monotonic_time() >= end) {
+			fail_to_start(fd, path, seconds, error);
+			return -1;
+		}
+		g_usleep(RETRY_US);
+	}
+	if (fd < 0)
+		fail_to_start(fd, path, seconds, error);
+	return autofd_steal(&fd);
 }
 
 void block_file_unlock(int fd)

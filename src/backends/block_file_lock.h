@@ -17,9 +17,10 @@ bool block_file_lock_shared(int fd, const char *path, const char *name,
 			    GError **error);
 /*
  * Wait until no other of them starts, for who is one already: the descriptor
- * holds that, and is closed then.  -1 with errno.
+ * holds that, and is closed then.  -1 with an error, which after @seconds names
+ * the process that has been starting all the time.
  */
-int block_file_lock_start(const char *path);
+int block_file_lock_start(const char *path, unsigned seconds, GError **error);
 /*
  * Give it back now: io_uring may have the file for a moment after its last
  * request is done, and who opens it next would find it locked.

@@ -18,6 +18,7 @@
 
 #define START		4096u	/* bytes where magic numbers may be */
 #define ISO_ID_AT	32769	/* in the first volume descriptor */
+#define START_SECONDS	10u	/* that one machine waits for another */
 
 bool block_is_iso(const char *path)
 {
@@ -185,10 +186,8 @@ static struct block_backend *open_shared(struct loop *loop,
 		block_close(file);
 		return NULL;
 	}
-	start = block_file_lock_start(o->path);
+	start = block_file_lock_start(o->path, START_SECONDS, error);
 	if (start < 0) {
-		user_error_set(error, EX_OSERR, "disk.lock",
-			       "cannot share a disk", g_strerror(errno), NULL);
 		block_close(file);
 		return NULL;
 	}

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "backends/block_file.h"
+#include "backends/block_file_lock.h"
 #include "backends/block_now.h"
 #include "core/error.h"
 #include "core/trace.h"
@@ -598,6 +599,63 @@ static void those_who_share_keep_out_all_others(void **state)
 	expect_not_shared("a", true, "[disk.locked]");
 }
 
+/* It has the lock of one that starts, and is stopped. */
+static pid_t start_and_stop(void)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		block_file_lock_start(path, 0, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	return child;
+}
+
+static void who_starts_and_does_not_go_on_is_named(void **state)
+{
+	g_autoptr(GError) error = NULL;
+	/* All that share it have a lock; only one of them starts. */
+	struct block_backend *a = share("a", true, NULL);
+	pid_t child = start_and_stop();
+	g_autofree char *text = g_strdup_printf("process %d", child);
+
+	assert_int_equal(block_file_lock_start(path, 1, &error), -1);
+	assert_int_equal(error->code, EX_TEMPFAIL);
+	assert_non_null(strstr(error->message, "[disk.starting]"));
+	assert_non_null(strstr(error->message, "1 seconds"));
+	if (!strstr(error->message, text))
+		fail_msg("no '%s' in: %s", text, error->message);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	block_close(a);
+	open_disk(false);
+}
+
+static void *wait_to_start(void *unused)
+{
+	return GINT_TO_POINTER(block_file_lock_start(path, 60, NULL));
+}
+
+static void one_starts_when_the_other_has(void **state)
+{
+	int first = block_file_lock_start(path, 0, NULL), second;
+	GThread *thread;
+
+	assert_true(first >= 0);
+	thread = g_thread_new("starts", wait_to_start, NULL);
+	close(first);
+	second = GPOINTER_TO_INT(g_thread_join(thread));
+	assert_true(second >= 0);
+	close(second);
+	open_disk(false);
+}
+
 static void a_cache_between_those_who_share_is_refused(void **state)
 {
 	expect_not_shared("a", false, "[disk.shared-direct]");
@@ -654,6 +712,8 @@ int main(void)
 		TEST(a_file_that_may_not_be_written_can_still_be_read),
 		TEST(one_writer_or_many_readers),
 		TEST(those_who_share_keep_out_all_others),
+		TEST(who_starts_and_does_not_go_on_is_named),
+		TEST(one_starts_when_the_other_has),
 		TEST(a_cache_between_those_who_share_is_refused),
 		TEST(the_process_that_holds_a_lock_is_named),
 		TEST(a_full_host_disk_is_told_to_the_guest),
