@@ -159,8 +159,10 @@ bool nat_forwards_add(struct nat_forwards *f, struct net_forward *spec,
 		return false;
 	}
 	*one = (struct nat_forward){ .spec = *spec, .fd = fd };
-	if (!spec->udp)
+	if (!spec->udp) {
+		nat_sockets_listens(f->sockets, fd);
 		refuse(f, one);
+	}
 	f->count++;
 	return true;
 }
@@ -193,8 +195,10 @@ static int move(struct nat_forwards *f, struct nat_forward *one)
 	give_back(f, &one->spec);
 	one->fd = dup3(keep, fd, O_CLOEXEC);
 	g_assert(one->fd == fd);
-	if (!one->spec.udp)
+	if (!one->spec.udp) {
+		nat_sockets_listens(f->sockets, fd);
 		nat_sockets_mute(f->sockets, fd, !one->open);
+	}
 	return 0;
 }
 

@@ -1,20 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <limits.h>
 #include <slirp/libslirp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "backends/nat_sockets.h"
 
 #define READY_MAX	256	/* in one look; the rest is seen by the next */
+/* A guest's connections and flows; a part of them others may cause. */
+#define OPEN_MAX	4096
+#define OTHERS_MAX	(OPEN_MAX / 4 * 3)
+#define SPARE		128	/* descriptors, for the rest of the machine */
 
 struct watch {
 	bool open;
+	bool high;
 	bool muted;
+	bool listens;
 	uint32_t wanted;	/* EPOLL* */
 	uint32_t armed;		/* what the kernel looks for */
 	uint32_t ready;
 };
+
+/* Lower ones are given out first, so a high one says that few are left. */
+static int high_from(void)
+{
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur - MIN(SPARE, limit.rlim_cur / 4));
+}
 
 int nat_sockets_init(struct nat_sockets *s)
 {
@@ -23,7 +42,8 @@ int nat_sockets_init(struct nat_sockets *s)
 		return -errno;
 
 	s->watches = g_array_new(FALSE, TRUE, sizeof(struct watch));
-	s->open = 0;
+	s->open = s->high = 0;
+	s->high_from = high_from();
 	return 0;
 }
 
@@ -42,10 +62,17 @@ static struct watch *watch_of(struct nat_sockets *s, int fd)
 
 void nat_sockets_opened(struct nat_sockets *s, int fd)
 {
+	struct watch *w;
+
 	if (fd < 0)
 		return;
-	s->open += !watch_of(s, fd)->open;
-	watch_of(s, fd)->open = true;
+	w = watch_of(s, fd);
+	if (w->open)
+		return;
+	w->open = true;
+	w->high = fd >= s->high_from;
+	s->open++;
+	s->high += w->high;
 }
 
 bool nat_sockets_is_open(const struct nat_sockets *s, int fd)
@@ -73,8 +100,19 @@ void nat_sockets_closed(struct nat_sockets *s, int fd)
 		return;
 	w = watch_of(s, fd);
 	s->open -= w->open;
+	s->high -= w->high;
 	arm(s, fd, w, 0);
 	*w = (struct watch){ 0 };
+}
+
+bool nat_sockets_full(const struct nat_sockets *s)
+{
+	return s->open >= OPEN_MAX || s->high;
+}
+
+void nat_sockets_listens(struct nat_sockets *s, int fd)
+{
+	watch_of(s, fd)->listens = true;
 }
 
 void nat_sockets_mute(struct nat_sockets *s, int fd, bool muted)
@@ -121,12 +159,20 @@ void nat_sockets_begin(struct nat_sockets *s)
 	}
 }
 
+static bool is_silent(const struct nat_sockets *s, const struct watch *w)
+{
+	return w->muted ||
+	       (w->listens && (s->open >= OTHERS_MAX || s->high));
+}
+
 void nat_sockets_want(struct nat_sockets *s, int fd, int events)
 {
 	struct watch *w = watch_of(s, fd);
 
+	if (is_silent(s, w))
+		return;
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (!w->muted && (events & names[i].slirp))
+		if (events & names[i].slirp)
 			w->wanted |= names[i].epoll;
 }
 

@@ -15,6 +15,8 @@ struct nat_sockets {
 	int fd;			/* readable when one of them is ready */
 	GArray *watches;	/* struct watch, by descriptor */
 	unsigned open;		/* those between opened() and closed() */
+	int high_from;		/* from here on few descriptors are left */
+	unsigned high;		/* how many of the open ones are there */
 };
 
 /* 0 or -errno. */
@@ -25,6 +27,12 @@ void nat_sockets_finish(struct nat_sockets *s);
 void nat_sockets_opened(struct nat_sockets *s, int fd);
 void nat_sockets_closed(struct nat_sockets *s, int fd);
 bool nat_sockets_is_open(const struct nat_sockets *s, int fd);
+
+/* No more are to be opened for the guest; for others that is so sooner. */
+bool nat_sockets_full(const struct nat_sockets *s);
+
+/* @fd is a port's: it is not waited for while there is no room for others. */
+void nat_sockets_listens(struct nat_sockets *s, int fd);
 
 /* While @muted, @fd is not waited for, whatever want() says. */
 void nat_sockets_mute(struct nat_sockets *s, int fd, bool muted);

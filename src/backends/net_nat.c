@@ -26,8 +26,6 @@
 #define SPEED		UINT64_C(10000000000)
 /* Frames for the guest; from half of it on, no more is read from the host. */
 #define QUEUE_SIZE	(4u << 20)
-/* A guest's connections and flows, so that some descriptors are left. */
-#define SOCKETS_MAX	4096
 /* What is forbidden is refused so often, and dropped beyond that. */
 #define REFUSALS_MAX	100
 #define REFUSALS_NS	UINT64_C(1000000000)
@@ -335,7 +333,7 @@ static bool send_one(struct net_nat *nat, const struct net_frame *frame)
 		refuse(nat, &packet);
 	if (verdict != NAT_PASS)
 		return false;
-	if (nat->sockets.open >= SOCKETS_MAX &&
+	if (nat_sockets_full(&nat->sockets) &&
 	    may_open_socket(nat->frame, &packet))
 		return false;
 	if (frame->hdr.gso_type == VIRTIO_NET_HDR_GSO_TCPV6)

@@ -31,14 +31,25 @@ static void second_over(struct loop_timer *t)
 	second_is_over = true;
 }
 
+static unsigned turns_in_a_second(void)
+{
+	struct loop_timer second = { .expired = second_over };
+	unsigned turns = 0;
+
+	second_is_over = false;
+	loop_timer_set(loop, &second,
+		       loop_now(loop) + UINT64_C(1000000000));
+	for (; !second_is_over; turns++)
+		loop_turn(loop, true);
+	return turns;
+}
+
 /* A connection, a flow and a forward that are open cost few wake-ups. */
 static void an_idle_guest_lets_the_host_sleep(void **state)
 {
-	struct loop_timer second = { .expired = second_over };
 	uint16_t port, udp_port;
 	autofd fd = host_socket(SOCK_STREAM, &port);
 	autofd udp = host_socket(SOCK_DGRAM, &udp_port), peer = -1;
-	unsigned turns = 0;
 	uint32_t ack;
 
 	connect_to(port, &ack);
@@ -49,11 +60,7 @@ static void an_idle_guest_lets_the_host_sleep(void **state)
 	open_the_port();
 	while (comes(is_tcp, 100))
 		;
-	loop_timer_set(loop, &second,
-		       loop_now(loop) + UINT64_C(1000000000));
-	for (; !second_is_over; turns++)
-		loop_turn(loop, true);
-	assert_in_range(turns, 1, 20);
+	assert_in_range(turns_in_a_second(), 1, 20);
 }
 
 static void a_port_refuses_until_the_guest_listens(void **state)
@@ -180,6 +187,80 @@ static void assert_leads_to(const char *addr, const uint8_t mac[6])
 	assert_memory_equal(in.bytes, mac, 6);
 	send_tcp(GUEST_PORT, get16(l4()), 0, get32(l4() + 4) + 1,
 		 TH_RST | TH_ACK);
+}
+
+#define CLIENTS	60
+
+/* Of a client, as the guest sees it. */
+struct syn {
+	uint16_t port;
+	uint32_t seq;
+};
+
+/* As many as come until none does for a while. */
+static unsigned receive_syns(struct syn *syn)
+{
+	unsigned n = 0;
+
+	for (; n < CLIENTS && comes(is_clients_syn, 200); n++)
+		syn[n] = (struct syn){ get16(l4()), get32(l4() + 4) };
+	return n;
+}
+
+static void reset_all(const struct syn *syn, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		send_tcp(GUEST_PORT, syn[i].port, 0, syn[i].seq + 1,
+			 TH_RST | TH_ACK);
+}
+
+static struct rlimit all_descriptors;
+
+static int few_descriptors(void **state)
+{
+	struct rlimit few;
+
+	getrlimit(RLIMIT_NOFILE, &all_descriptors);
+	few = all_descriptors;
+	few.rlim_cur = 2 * CLIENTS;
+	setrlimit(RLIMIT_NOFILE, &few);
+	return forwarding(state);
+}
+
+static int enough_descriptors(void **state)
+{
+	setrlimit(RLIMIT_NOFILE, &all_descriptors);
+	return stop(state);
+}
+
+/* Else accept() fails again and again, and nothing else has any. */
+static void clients_wait_when_descriptors_become_few(void **state)
+{
+	struct syn syn[CLIENTS];
+	int client[CLIENTS];
+	unsigned passed, total;
+
+	open_the_port();
+	while (comes(is_tcp, 100))
+		;
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		client[i] = connect_client();
+		assert_true(client[i] >= 0);
+	}
+	passed = receive_syns(syn);
+	assert_in_range(passed, 1, CLIENTS - 20);
+	assert_in_range(turns_in_a_second(), 1, 20);
+	/* Nor does the guest get any. */
+	send_tcp(1000, forward.host_port, 100, 0, TH_SYN);
+	assert_int_equal(nb->dropped, 1);
+	/* They pass when others have gone. */
+	for (total = passed; total < CLIENTS && passed; total += passed) {
+		reset_all(syn, passed);
+		passed = receive_syns(syn);
+	}
+	assert_int_equal(total, CLIENTS);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		close(client[i]);
 }
 
 static void a_forward_follows_the_guest_to_another_lease(void **state)
@@ -644,6 +725,9 @@ int main(void)
 			 forwarding),
 		NAT_TEST(a_port_refuses_when_the_guest_falls_silent,
 			 forwarding),
+		cmocka_unit_test_setup_teardown(
+			clients_wait_when_descriptors_become_few,
+			few_descriptors, enough_descriptors),
 		NAT_TEST(a_forward_follows_the_guest_to_another_lease,
 			 forwarding),
 		NAT_TEST(a_machine_behind_the_guest_gets_no_forwards,
