@@ -14,6 +14,11 @@
 
 #define LENGTH		sizeof(uint32_t)
 #define SPEED		UINT64_C(10000000000)
+/*
+ * As often it is read for one frame.  A peer that sends nothing but what is
+ * dropped does not keep the loop from what else it has to do.
+ */
+#define READS_MAX	4
 
 static struct net_stream *stream_of(struct net_backend *nb)
 {
@@ -198,7 +203,7 @@ static int stream_recv(struct net_backend *nb, struct net_frame *f)
 	struct net_stream *s = stream_of(nb);
 	size_t len;
 
-	do {
+	for (unsigned reads = 0;; reads++) {
 		while ((len = whole_frame(s))) {
 			const uint8_t *p = s->in.bytes + s->in.at + LENGTH;
 
@@ -207,7 +212,9 @@ static int stream_recv(struct net_backend *nb, struct net_frame *f)
 				return 1;
 			nb->dropped++;
 		}
-	} while (read_more(s));
+		if (reads == READS_MAX || !read_more(s))
+			break;
+	}
 	s->waiting |= POLLIN;
 	wait_on(s);
 	return 0;

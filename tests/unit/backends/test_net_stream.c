@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backends/net_segment.h"
@@ -230,6 +231,42 @@ static void runts_and_what_has_no_room_are_dropped_and_counted(void **state)
 	assert_int_equal(f.len, 14);
 	assert_int_equal(got[0], 3);
 	assert_int_equal(r->s.nb.dropped, 2);
+}
+
+/* The peer has always sent more already, for so many times. */
+static unsigned refills;
+static int refill_from = -1;
+
+ssize_t recv(int fd, void *p, size_t len, int flags)
+{
+	static const uint8_t runt[] = { 0, 0, 0, 1, 0 };
+	ssize_t n = syscall(SYS_recvfrom, fd, p, len, flags, NULL, NULL);
+
+	if (refill_from >= 0 && refills) {
+		refills--;
+		write_all(refill_from, runt, sizeof(runt));
+	}
+	return n;
+}
+
+static void a_peer_that_sends_rubbish_does_not_hold_the_loop(void **state)
+{
+	static uint8_t got[NET_FRAME_MAX];
+	struct rig *r = *state;
+	struct net_frame f;
+
+	peer_sends(r, 1, 0);
+	refill_from = r->peer;
+	refills = 1000;
+	assert_int_equal(receives(r, &f, got, sizeof(got)), 0);
+	assert_true(refills > 900);
+	turns(r);
+	assert_in_range(r->readable, 1, 6);
+	refills = 0;
+	refill_from = -1;
+	peer_sends(r, 60, 7);
+	assert_int_equal(receives(r, &f, got, sizeof(got)), 1);
+	assert_int_equal(f.len, 60);
 }
 
 static void a_length_that_no_frame_has_ends_the_peer(void **state)
@@ -481,6 +518,7 @@ int main(void)
 		TEST(frames_go_on_behind_the_buffers_end),
 		TEST(who_found_nothing_is_told_once),
 		TEST(runts_and_what_has_no_room_are_dropped_and_counted),
+		TEST(a_peer_that_sends_rubbish_does_not_hold_the_loop),
 		TEST(a_length_that_no_frame_has_ends_the_peer),
 		TEST(what_is_sent_leaves_nothing_to_be_done),
 		TEST(a_frame_that_makes_no_sense_is_dropped_and_counted),

@@ -328,6 +328,39 @@ static void headers_that_are_not_true_are_dropped_and_counted(void **state)
 	close(pair[1]);
 }
 
+/* A socket in the place of a device, which has more of them than it takes. */
+static void frames_without_room_do_not_hold_the_loop(void **state)
+{
+	const struct virtio_net_hdr hdr = { 0 };
+	uint8_t bytes[100] = { 0 }, got[60];
+	struct rig r = { .loop = loop_new(NULL) };
+	struct net_frame f;
+	unsigned sent = 0;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
+				    pair), 0);
+	r.nb = net_tap_new(r.loop, pair[0], 1500);
+	r.nb->user = (struct net_user){
+		on_readable, on_writable, on_link, &r
+	};
+	for (; sent < 100; sent++) {
+		const struct iovec iov[] = { { (void *)&hdr, sizeof(hdr) },
+					     { bytes, sizeof(bytes) } };
+
+		assert_true(writev(pair[1], iov, 2) > 0);
+	}
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
+	assert_in_range(r.nb->dropped, 1, 99);
+	turns(&r);
+	assert_in_range(r.readable, 1, 6);
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
+	assert_int_equal(r.nb->dropped, 100);
+	loop_free(r.loop);
+	net_close(r.nb);
+	close(pair[1]);
+}
+
 static const uint8_t payload[8192];
 
 static size_t super_frame(uint8_t *bytes, struct virtio_net_hdr *hdr)
@@ -675,6 +708,7 @@ int main(void)
 		TEST(what_another_uses_is_refused),
 		cmocka_unit_test(
 			headers_that_are_not_true_are_dropped_and_counted),
+		cmocka_unit_test(frames_without_room_do_not_hold_the_loop),
 		cmocka_unit_test(the_mtu_is_the_devices),
 		cmocka_unit_test(an_only_queue_may_be_one_of_many),
 		cmocka_unit_test(a_device_of_one_queue_has_no_second),
