@@ -24,6 +24,7 @@
 #define PCAPNG_OUTBOUND		2u
 
 #define NS_PER_S	1000000000u
+#define PIECES_MAX	(IOV_MAX - 3)	/* of a frame, in one write */
 
 struct packet_head {
 	uint32_t type, total;
@@ -175,12 +176,32 @@ static int put_frame(struct iovec *iov, const struct net_frame *f)
 	return n;
 }
 
+/* Else a guest could hide what it sends by sending it in many pieces. */
+static uint8_t *copy_whole(const struct net_frame *f, struct net_frame *copy,
+			   struct iovec *iov)
+{
+	uint8_t *bytes = g_malloc0(f->len);
+	size_t at = 0;
+
+	for (int i = 0; i < f->iovcnt && at < f->len; i++) {
+		size_t n = MIN(f->iov[i].iov_len, f->len - at);
+
+		memcpy(bytes + at, f->iov[i].iov_base, n);
+		at += n;
+	}
+	*iov = (struct iovec){ bytes, f->len };
+	*copy = (struct net_frame){ .iov = iov, .iovcnt = 1, .len = f->len };
+	return bytes;
+}
+
 /* One write, so that what is recorded is whole. */
 static void record(struct tap_point *p, const struct net_frame *f,
 		   uint32_t direction)
 {
 	static const uint8_t zeroes[4];
-	struct iovec iov[IOV_MAX];
+	g_autofree uint8_t *bytes = NULL;
+	struct iovec iov[IOV_MAX], one;
+	struct net_frame copy;
 	uint32_t pad = -(uint32_t)f->len % 4;
 	struct packet_head head = {
 		.type = PCAPNG_PACKET, .interface = p->interface,
@@ -192,8 +213,12 @@ static void record(struct tap_point *p, const struct net_frame *f,
 	};
 	int n = 1;
 
-	if (f->iovcnt > IOV_MAX - 3)
+	if (f->len > NET_FRAME_MAX)
 		return;
+	if (f->iovcnt > PIECES_MAX) {
+		bytes = copy_whole(f, &copy, &one);
+		f = &copy;
+	}
 	head.total = tail.total = (uint32_t)(sizeof(head) + f->len + pad +
 					     sizeof(tail));
 	put_time(&head);

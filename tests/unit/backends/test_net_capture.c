@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <limits.h>
 #include <glib/gstdio.h>
 #include <pthread.h>
 #include <signal.h>
@@ -249,6 +250,35 @@ static void what_passes_is_recorded_both_ways(void **state)
 	assert_end(&r);
 }
 
+static void a_frame_of_very_many_pieces_is_recorded(void **state)
+{
+	struct net_capture *c = open_capture();
+	struct cable a = new_cable();
+	struct net_backend *nb = wrap(c, "net0", &a.nb);
+	static const unsigned counts[] = { IOV_MAX - 3, IOV_MAX - 2, IOV_MAX };
+	struct iovec iov[IOV_MAX];
+	struct reader r;
+
+	memset(bytes, 0x55, sizeof(bytes));
+	for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+		struct net_frame f = { .iov = iov, .iovcnt = (int)counts[i],
+				       .len = counts[i] };
+
+		for (unsigned n = 0; n < counts[i]; n++)
+			iov[n] = (struct iovec){ bytes + n, 1 };
+		assert_int_equal(net_send(nb, &f, 1), 1);
+	}
+	net_close(nb);
+	net_capture_close(c);
+
+	reader_open(&r);
+	assert_section(&r);
+	assert_interface(&r, "net0");
+	for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
+		assert_packet(&r, 0, counts[i], 0x55, 2);
+	assert_end(&r);
+}
+
 static void the_queues_of_a_cable_are_one_interface(void **state)
 {
 	struct net_capture *c = open_capture();
@@ -407,6 +437,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_passes_is_recorded_both_ways),
+		TEST(a_frame_of_very_many_pieces_is_recorded),
 		TEST(the_queues_of_a_cable_are_one_interface),
 		TEST(a_capture_is_not_noticed),
 		TEST(a_full_disk_ends_the_capture_not_the_traffic),
