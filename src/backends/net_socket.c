@@ -72,7 +72,9 @@ static void retry(struct loop_timer *t)
 {
 	struct net_socket *n = container_of(t, struct net_socket, retry);
 
-	if (find_peer(n) < 0)
+	if (n->listener >= 0)
+		loop_poll_set(&n->accept, POLLIN);
+	else if (find_peer(n) < 0)
 		retry_later(n);
 }
 
@@ -86,7 +88,10 @@ static void lost(struct net_stream *s)
 		n->passt_lost(n->path);
 }
 
-/* Who comes third is told at once that it is not wanted. */
+/*
+ * Who comes third is told at once that it is not wanted.  Without a descriptor
+ * for it, it would be announced again at once.
+ */
 static void accept_peer(struct loop_poll *p, unsigned events)
 {
 	struct net_socket *n = container_of(p, struct net_socket, accept);
@@ -96,7 +101,10 @@ static void accept_peer(struct loop_poll *p, unsigned events)
 		close(fd);
 	else if (fd >= 0)
 		net_stream_attach(&n->s, fd);
-	loop_poll_set(p, POLLIN);
+	if (fd < 0 && errno != EAGAIN)
+		retry_later(n);
+	else
+		loop_poll_set(p, POLLIN);
 }
 
 static void socket_close(struct net_stream *s)

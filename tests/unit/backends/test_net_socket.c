@@ -7,6 +7,7 @@
 #include <netinet/if_ether.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -153,6 +154,41 @@ static void a_third_one_finds_no_peer_and_takes_none_away(void **state)
 	assert_false(r->c.nb->link_up);
 	assert_int_equal(r->a.down + r->b.down, 0);
 	assert_frame_passes(&r->a, &r->b);
+}
+
+static int connect_as_another(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+			 0);
+	return fd;
+}
+
+static void without_descriptors_a_peer_is_taken_later(void **state)
+{
+	struct rig *r = *state;
+	struct rlimit was, none;
+	int lowest;
+	autofd peer = -1;
+
+	open_end(r, &r->a);
+	peer = connect_as_another(r->path);
+	lowest = dup(peer);
+	close(lowest);
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = (rlim_t)lowest;
+	setrlimit(RLIMIT_NOFILE, &none);
+	turns(r);
+	assert_false(loop_turn(r->loop, false));
+	setrlimit(RLIMIT_NOFILE, &was);
+	assert_int_equal(r->a.up, 0);
+	now += SECOND;
+	turns(r);
+	assert_int_equal(r->a.up, 1);
 }
 
 /* As if the other machine had been killed: its end is shut, by the test. */
@@ -429,6 +465,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(two_that_name_one_path_are_connected),
 		TEST(a_third_one_finds_no_peer_and_takes_none_away),
+		TEST(without_descriptors_a_peer_is_taken_later),
 		TEST(what_a_dead_machine_left_is_taken_over),
 		TEST(who_loses_the_listener_becomes_one_a_second_later),
 		TEST(who_listens_removes_its_file),
