@@ -2,6 +2,7 @@
 """Nested cases: NICs."""
 import contextlib
 import hashlib
+import pathlib
 import random
 import re
 import socket
@@ -142,12 +143,20 @@ def refused(port):
     return False
 
 
+def wait_for_trace(m, text, seconds=60):
+    """Its file is opened anew, as the machine writes where @m.error is."""
+    end = time.monotonic() + seconds
+    while text not in pathlib.Path(m.error.name).read_text():
+        expect(time.monotonic() < end, f'the machine never said {text!r}')
+        time.sleep(0.1)
+
+
 @case()
 def forwards(run):
     """A port of the host is open when, and only when, the guest's is, wherever
     the guest is."""
     m = run('-p', '2222:7', '-p', '7007:7007/udp', '-p', '[::1]:2226:7',
-            net=['nat'], script=NETWORK + '''
+            '--trace', 'net', net=['nat'], script=NETWORK + '''
     echo UP
     read -r word
     nc -ll -p 7 -e cat &
@@ -163,6 +172,10 @@ def forwards(run):
     udhcpc -i eth0 -n -q -t 20 -T 1 -s /udhcpc.sh || exit 2
     nc -ll -p 7 -e cat &
     echo MOVED
+    read -r word
+    ip addr del 10.0.2.16/24 dev eth0 || exit 3
+    ip addr add 10.0.2.77/24 dev eth0 || exit 4
+    ping -c 1 -W 5 10.0.2.2 || exit 5
     read -r word
     true''')
     m.wait_for('UP\n')
@@ -186,6 +199,10 @@ def forwards(run):
     for port, where in (2222, '127.0.0.1'), (2226, '::1'):
         expect(connects(port, time.monotonic() + 30, where) == 'echo\n',
                f'no echo from the new place by {where}')
+    m.type('go\n')
+    wait_for_trace(m, 'nat.guest addr=0xa00024d')
+    expect(connects(2222, time.monotonic() + 30) == 'echo\n',
+           'no echo from the address that nobody was told of')
     m.type('go\n')
     m.script_ok()
 
