@@ -26,6 +26,8 @@
 #define SPEED		UINT64_C(10000000000)
 /* Frames for the guest; from half of it on, no more is read from the host. */
 #define QUEUE_SIZE	(4u << 20)
+/* Of one frame: Linux takes no MSS below 48, of which 64 KiB are 1366. */
+#define SEGMENTS_MAX	2048
 /* What is forbidden is refused so often, and dropped beyond that. */
 #define REFUSALS_MAX	100
 #define REFUSALS_NS	UINT64_C(1000000000)
@@ -314,7 +316,8 @@ static bool send_segments(struct net_nat *nat, const struct net_frame *frame)
 	struct net_segmenter s;
 	size_t len;
 
-	if (!net_segmenter_init(&s, &whole) || s.max > sizeof(nat->segment))
+	if (!net_segmenter_init(&s, &whole) || s.max > sizeof(nat->segment) ||
+	    net_segmenter_count(&s, &len) > SEGMENTS_MAX)
 		return false;
 	while ((len = net_segmenter_next(&s, nat->segment)))
 		slirp_input(nat->slirp, nat->segment, (int)len);
