@@ -100,6 +100,8 @@ static bool open_nic(struct network *n, unsigned index,
 			      MIN(o->cpus, QUEUES_DEFAULT_MAX),
 	};
 
+	struct loop *loops[NET_QUEUES_MAX];
+
 	memcpy(nv.mac, options->mac, sizeof(nv.mac));
 	nic->options = options;
 	nic->link_note.run = set_link;
@@ -107,6 +109,8 @@ static bool open_nic(struct network *n, unsigned index,
 	nic->io = iothread_new(error);
 	if (!nic->io)
 		return false;
+	for (unsigned i = 0; i < NET_QUEUES_MAX; i++)
+		loops[i] = iothread_loop(nic->io);
 	iothread_set_batch(nic->io);
 	nic->cable.count = nv.max_queues;
 	if (!options->mode->open(iothread_loop(nic->io), o, options,
@@ -114,7 +118,7 @@ static bool open_nic(struct network *n, unsigned index,
 		return false;
 	if (n->capture)
 		capture(n->capture, index, &nic->cable);
-	nic->nv = netvsp_new(iothread_loop(nic->io), n->gm, &nv, &nic->cable);
+	nic->nv = netvsp_new(loops, n->gm, &nv, &nic->cable);
 	return true;
 }
 

@@ -2,7 +2,8 @@
 /*
  * A guest without manners against its NIC: any NVSP messages in any order,
  * packets of any shape, answers to packets it never got, frames that come
- * meanwhile, a cable that fills up, channels that close and open.
+ * meanwhile, a cable that fills up, channels that close and open, all of it
+ * also with a cable of several queues, whose loops take turns.
  *
  * No frame may leave that its header is not true of, and what the guest
  * borrowed us must be given back when its channel closes.
@@ -13,6 +14,7 @@
 #include "fake_netvsc.h"
 
 #define STEPS_MAX	128
+#define LINES		3
 
 enum { START, MESSAGE, PAGES, COMPLETE, ANSWER_ALL, FRAME, ROOM, FULL, SUBOPEN,
        REOPEN, LINK, STORE, LATER, OPS };
@@ -36,8 +38,13 @@ static void kick_all(void)
 		while ((a = fake_answer(c->ch[i])))
 			g_free(a);
 	}
-	loop_turn(c->loop, false);
+	netvsc_turn(c);
 	netvsc_check_sent(c);
+}
+
+static struct net_mem *line(uint8_t b)
+{
+	return c->line[b % c->nv->lines];
 }
 
 static struct vmbus_channel *channel(uint8_t b)
@@ -91,6 +98,13 @@ static void set_rsc(void)
 	netvsc_set(c, 0xfc01020c, &p, sizeof(p));
 }
 
+static void plug_in(unsigned lines)
+{
+	c = netvsc_new_lines(NETVSC_QUEUES, lines);
+	for (unsigned i = 0; i < lines; i++)
+		loop_set_clock(c->loops[i], fake_clock);
+}
+
 static void start(uint8_t b)
 {
 	static const uint32_t versions[] = {
@@ -98,6 +112,10 @@ static void start(uint8_t b)
 		NVSP_PROTOCOL_VERSION_61, NVSP_PROTOCOL_VERSION_61,
 	};
 
+	if (b & 32) {
+		netvsc_free(c);
+		plug_in(b & 64 ? LINES : 1);
+	}
 	reopen();
 	netvsc_start(c, versions[b % 4], b & 4 ? 9014 : 1514, b & 8 ? 0x88 : 0);
 	if (b & 16)
@@ -143,7 +161,7 @@ static void frame(struct reader *in)
 	READ(in, &flags);
 	READ(in, &len);
 	/* A cable keeps its part of the contract. */
-	if (!(flags & 2 && c->cable->offloads & NET_OFFLOAD_TSO4))
+	if (!(flags & 2 && line(flags >> 2)->offloads & NET_OFFLOAD_TSO4))
 		len = len % 2048;
 	memset(bytes, 0, sizeof(bytes));
 	reader_copy(in, bytes, MIN(len, in->left));
@@ -152,8 +170,8 @@ static void frame(struct reader *in)
 		h.csum_start = 14 + (flags >> 4);
 		h.csum_offset = 16;
 	}
-	net_mem_receive(c->cable, &h, bytes, len);
-	c->cable->net.user.readable(c->cable->net.user.user);
+	net_mem_receive(line(flags >> 2), &h, bytes, len);
+	line(flags >> 2)->net.user.readable(line(flags >> 2)->net.user.user);
 }
 
 static void store(struct reader *in)
@@ -166,13 +184,49 @@ static void store(struct reader *in)
 	memcpy(c->ram + NETVSC_SEND_GPA + where % 8192, bytes, sizeof(bytes));
 }
 
+static uint32_t count_of(const struct chain *chain)
+{
+	uint32_t n = 0, at = chain->first;
+
+	for (; n < chain->count; at = c->nv->recv.buffer[at].next)
+		n++;
+	return n;
+}
+
+/* Each suballocation is at one place, whoever has it. */
+static void check_buffers(void)
+{
+	const struct recv_buf *b = &c->nv->recv;
+	uint32_t all = count_of(&b->free_control);
+
+	for (unsigned i = 0; i < c->nv->lines; i++) {
+		all += count_of(&c->nv->line[i]->free);
+		all += count_of(&c->nv->line[i]->returned);
+	}
+	for (unsigned i = 0; i < NETVSC_QUEUES; i++) {
+		const struct queue *q = c->nv->queue[i];
+
+		if (q)
+			all += q->rx.count + count_of(&q->arrived) +
+			       count_of(&q->inbox);
+	}
+	for (uint32_t n = 0; n < b->count; n++) {
+		if (!b->buffer[n].sent_on)
+			continue;
+		for (uint32_t at = n; at != NO_BUFFER; all++)
+			at = b->buffer[at].next;
+	}
+	g_assert_cmpuint(all, ==, b->count);
+}
+
 /* Who has to ring to be looked at waits for no answer. */
 static void check_owed(void)
 {
 	for (unsigned i = 0; i < NETVSC_QUEUES; i++) {
 		const struct queue *q = c->nv->queue[i];
 
-		if (q && !c->ch[i]->busy)
+		if (q && !c->ch[i]->busy &&
+		    !__atomic_load_n(&q->line->due, __ATOMIC_RELAXED))
 			g_assert_cmpuint(q->tx.owed, ==, 0);
 	}
 }
@@ -204,8 +258,8 @@ static void step(struct reader *in)
 		break;
 	case ROOM:
 		READ(in, &b);
-		c->cable->room = b & 1 ? b >> 1 : UINT32_MAX;
-		c->cable->net.user.writable(c->cable->net.user.user);
+		line(b >> 2)->room = b & 1 ? b >> 4 : UINT32_MAX;
+		line(b >> 2)->net.user.writable(line(b >> 2)->net.user.user);
 		break;
 	case FULL:
 		READ(in, &b);
@@ -222,6 +276,8 @@ static void step(struct reader *in)
 		c->cable->net.link_up = b & 1;
 		c->cable->net.user.link(c->cable->net.user.user, b & 1);
 		netvsp_set_link(c->nv, b & 2);
+		if (b & 4 && b >> 3 & 3)
+			close_channel(b >> 3 & 3);
 		break;
 	case STORE:
 		store(in);
@@ -233,6 +289,7 @@ static void step(struct reader *in)
 	}
 	kick_all();
 	check_owed();
+	check_buffers();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -241,8 +298,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct reader in = { data, size };
 
 	now = 1;
-	c = netvsc_new(NETVSC_QUEUES);
-	loop_set_clock(c->loop, fake_clock);
+	plug_in(1);
 	for (unsigned i = 0; i < STEPS_MAX && in.left; i++)
 		step(&in);
 	netvsc_free(c);

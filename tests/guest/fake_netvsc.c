@@ -11,17 +11,42 @@ struct netvsc *netvsc_new(unsigned queues)
 	return netvsc_new_lines(queues, 1);
 }
 
+static struct netvsc *new_netvsc(struct loop *const *loops, unsigned queues,
+				 const struct net_cable *cable)
+{
+	struct netvsc *c = g_new0(struct netvsc, 1);
+	struct netvsp_options options = {
+		.instance = GUID(1, 2, 3, 4, 5), .max_queues = queues,
+	};
+
+	memcpy(options.mac, netvsc_mac, sizeof(options.mac));
+	memcpy(c->loops, loops, cable->count * sizeof(*loops));
+	c->loop = loops[0];
+	c->ram = g_malloc0(NETVSC_RAM);
+	c->region = (struct gmem_region){ 0, NETVSC_RAM, c->ram };
+	c->gm = (struct gmem){ &c->region, 1 };
+	c->nv = netvsp_new(loops, &c->gm, &options, cable);
+	c->ch[0] = fake_open(netvsp_device(c->nv), 0);
+	fake_lend(c->ch[0], NETVSC_RECV_GPADL, c->ram + NETVSC_RECV_GPA,
+		  NETVSC_RECV_PAGES);
+	fake_lend(c->ch[0], NETVSC_SEND_GPADL, c->ram + NETVSC_SEND_GPA,
+		  NETVSC_SEND_PAGES);
+	return c;
+}
+
 struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines)
 {
 	struct net_mem *line[NETVSC_QUEUES] = { NULL };
+	struct loop *loops[NETVSC_QUEUES] = { NULL };
 	struct net_cable cable = { .count = lines };
 	struct netvsc *c;
 
 	for (unsigned i = 0; i < lines; i++) {
+		loops[i] = loop_new(NULL);
 		line[i] = net_mem_new();
 		cable.queue[i] = &line[i]->net;
 	}
-	c = netvsc_new_on(loop_new(NULL), queues, &cable);
+	c = new_netvsc(loops, queues, &cable);
 	memcpy(c->line, line, sizeof(line));
 	c->cable = line[0];
 	return c;
@@ -30,23 +55,21 @@ struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines)
 struct netvsc *netvsc_new_on(struct loop *loop, unsigned queues,
 			     const struct net_cable *cable)
 {
-	struct netvsc *c = g_new0(struct netvsc, 1);
-	struct netvsp_options options = {
-		.instance = GUID(1, 2, 3, 4, 5), .max_queues = queues,
-	};
+	return new_netvsc(&loop, queues, cable);
+}
 
-	memcpy(options.mac, netvsc_mac, sizeof(options.mac));
-	c->loop = loop;
-	c->ram = g_malloc0(NETVSC_RAM);
-	c->region = (struct gmem_region){ 0, NETVSC_RAM, c->ram };
-	c->gm = (struct gmem){ &c->region, 1 };
-	c->nv = netvsp_new(c->loop, &c->gm, &options, cable);
-	c->ch[0] = fake_open(netvsp_device(c->nv), 0);
-	fake_lend(c->ch[0], NETVSC_RECV_GPADL, c->ram + NETVSC_RECV_GPA,
-		  NETVSC_RECV_PAGES);
-	fake_lend(c->ch[0], NETVSC_SEND_GPADL, c->ram + NETVSC_SEND_GPA,
-		  NETVSC_SEND_PAGES);
-	return c;
+bool netvsc_turn(struct netvsc *c)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < NETVSC_QUEUES && c->loops[i]; i++)
+		any |= loop_turn(c->loops[i], false);
+	return any;
+}
+
+uint64_t netvsc_lost(const struct netvsc *c)
+{
+	return stats_sum(c->nv).tx_lost;
 }
 
 void netvsc_free(struct netvsc *c)
@@ -57,12 +80,13 @@ void netvsc_free(struct netvsc *c)
 		fake_close(c->ch[i]);
 		fake_free(c->ch[i]);
 	}
-	while (loop_turn(c->loop, false))
+	while (netvsc_turn(c))
 		;
 	netvsp_free(c->nv);
 	for (unsigned i = 0; i < NETVSC_QUEUES && c->line[i]; i++)
 		net_close(&c->line[i]->net);
-	loop_free(c->loop);
+	for (unsigned i = 0; i < NETVSC_QUEUES; i++)
+		loop_free(c->loops[i]);
 	g_free(c->ram);
 	g_free(c);
 }
@@ -186,11 +210,11 @@ uint32_t netvsc_send(struct netvsc *c, unsigned queue, uint32_t channel_type,
 	return answer.status;
 }
 
-void netvsc_check_sent(struct netvsc *c)
+static void check_sent_on(struct net_mem *line)
 {
 	struct net_mem_frame *f;
 
-	while ((f = net_mem_sent(c->cable))) {
+	while ((f = net_mem_sent(line))) {
 		const struct virtio_net_hdr *h = &f->hdr;
 
 		g_assert(f->len && f->len <= NET_FRAME_MAX);
@@ -200,6 +224,12 @@ void netvsc_check_sent(struct netvsc *c)
 			g_assert(h->gso_size && h->hdr_len < f->len);
 		g_free(f);
 	}
+}
+
+void netvsc_check_sent(struct netvsc *c)
+{
+	for (unsigned i = 0; i < NETVSC_QUEUES && c->line[i]; i++)
+		check_sent_on(c->line[i]);
 }
 
 struct ppi netvsc_ppi(uint32_t type, uint32_t value)

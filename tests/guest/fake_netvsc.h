@@ -27,7 +27,8 @@
 extern const uint8_t netvsc_mac[6];
 
 struct netvsc {
-	struct loop *loop;
+	struct loop *loop;		/* the first line's */
+	struct loop *loops[NETVSC_QUEUES];
 	uint8_t *ram;
 	struct gmem_region region;
 	struct gmem gm;
@@ -43,11 +44,16 @@ struct netvsc {
 
 /* The primary channel is open; nothing else has happened.  One line. */
 struct netvsc *netvsc_new(unsigned queues);
+/* With a loop for each line. */
 struct netvsc *netvsc_new_lines(unsigned queues, unsigned lines);
-/* On @loop, which passes; @cable is borrowed, and there are no lines. */
+/* On @loop, which passes; @cable is borrowed and has one queue. */
 struct netvsc *netvsc_new_on(struct loop *loop, unsigned queues,
 			     const struct net_cable *cable);
 void netvsc_free(struct netvsc *c);
+/* A turn of each loop; whether anything was done. */
+bool netvsc_turn(struct netvsc *c);
+/* Frames that were lost for the cable took them not. */
+uint64_t netvsc_lost(const struct netvsc *c);
 
 /* NVSP: send @m and keep the answer; 0 if there was none. */
 bool netvsc_message(struct netvsc *c, const struct nvsp_message *m);

@@ -8,7 +8,8 @@
  * takes all channels in turn does not care: there answers go to where the
  * question came from, as on NICs that look at what is sent (Intel's ATR).
  *
- * Two flows may share an entry: then one of them has the other's channel.
+ * Two flows may share an entry: then one of them has the other's channel.  And
+ * lines share the entries, as atomics: who is late misses a frame or two.
  */
 #include <netinet/in.h>
 
@@ -53,14 +54,17 @@ static uint8_t *entry_of(struct netvsp *nv, const struct frame_header *h)
 void flow_sent(struct queue *q, const struct frame_header *h)
 {
 	uint8_t *entry = q->nv->rss.in_turn ? entry_of(q->nv, h) : NULL;
+	uint8_t mine = (uint8_t)(q->index + 1);
 
-	if (entry)
-		*entry = (uint8_t)(q->index + 1);
+	/* As a rule it is that already: leave it in the others' caches. */
+	if (entry && __atomic_load_n(entry, __ATOMIC_RELAXED) != mine)
+		__atomic_store_n(entry, mine, __ATOMIC_RELAXED);
 }
 
 struct queue *flow_queue(struct netvsp *nv, const struct frame_header *h)
 {
 	const uint8_t *entry = nv->rss.in_turn ? entry_of(nv, h) : NULL;
+	uint8_t last = entry ? __atomic_load_n(entry, __ATOMIC_RELAXED) : 0;
 
-	return entry && *entry ? nv->queue[*entry - 1] : NULL;
+	return last ? nv->queue[last - 1] : NULL;
 }

@@ -8,6 +8,8 @@
  * Linux works changes off one by one, each two seconds after the last.  It is
  * told at most that often, and then what is true; that a link went and came
  * back in between may mean that it leads elsewhere, so it hears that, too.
+ *
+ * All of it is line 0's, whose word counts for the cable.
  */
 #include "devices/netvsp/netvsp_internal.h"
 
@@ -59,7 +61,11 @@ static void link_tell(struct netvsp *nv)
 
 void link_was_quiet(struct loop_timer *t)
 {
-	link_tell(container_of(t, struct netvsp, link_quiet));
+	struct netvsp *nv = container_of(t, struct netvsp, link_quiet);
+
+	line_begin(nv->line[0]);
+	link_tell(nv);
+	line_end(nv->line[0]);
 }
 
 void link_update(struct netvsp *nv)

@@ -6,7 +6,8 @@
  *	      -> rx_completed -> rx_run  it has room again
  *	readable -> rx_run -> net_recv ... rx_flush
  *
- * A turn takes what there is and hands it on at its end, in both ways.
+ * A turn takes what there is and hands it on at its end, in both ways, to
+ * other lines as well: see struct line.
  */
 #include "devices/netvsp/netvsp_internal.h"
 
@@ -25,7 +26,7 @@ static void handle(struct queue *q, struct vmbus_packet *pkt)
 	struct nvsp_message m = { 0 };
 
 	if (pkt->desc.type == VM_PKT_COMP) {
-		if (!rx_completed(q->nv, pkt->desc.trans_id))
+		if (!rx_completed(q, pkt->desc.trans_id))
 			trace(TRACE_NETVSP, "netvsp.stray trans=%#"
 			      G_GINT64_MODIFIER "x", pkt->desc.trans_id);
 		return;
@@ -43,27 +44,45 @@ static void handle(struct queue *q, struct vmbus_packet *pkt)
 		nvsp_handle(q, &pkt->desc, &m);
 }
 
-static void netvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
+/* What is due to the guest otherwise, and what there is for it. */
+static void go_on(struct line *line)
 {
-	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
-	struct queue *q = vmbus_channel_data(ch);
+	if (!line->index) {
+		rndis_send_responses(line->nv);
+		nvsp_send_table(line->nv);
+	}
+	rx_run(line);
+}
+
+static void look_at_ring(struct queue *q)
+{
 	struct vmbus_packet pkt;
 	bool some = false;
 
-	/* Of a sub-channel whose primary channel has closed before it. */
-	if (!primary(nv))
-		return;
 	/* What the back end has no room for yet waits in the ring. */
-	while (!q->tx.blocked && vmbus_recv(ch, &pkt) > 0) {
+	while (!q->tx.blocked && vmbus_recv(q->ch, &pkt) > 0) {
 		handle(q, &pkt);
 		some = true;
 	}
 	if (!q->tx.blocked)
 		tx_flush(q);
+	/* Who starves has asked before this one's hands were full. */
+	if (q->tx.blocked && others_starve(q->line))
+		tx_shed(q);
 	tx_looked(q, some);
-	rndis_send_responses(nv);
-	nvsp_send_table(nv);
-	rx_run(nv);
+	go_on(q->line);
+}
+
+static void netvsp_ready(struct vmbus_device *dev, struct vmbus_channel *ch)
+{
+	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
+	struct queue *q = vmbus_channel_data(ch);
+
+	line_begin(q->line);
+	/* Not a sub-channel whose primary channel has closed before it. */
+	if (nv->queue[q->index] == q)
+		look_at_ring(q);
+	line_end(q->line);
 }
 
 /* To what it is when the guest's driver comes. */
@@ -84,9 +103,34 @@ void netvsp_reset(struct netvsp *nv)
 	link_begin(nv);
 }
 
-static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
+static struct queue *queue_new(struct netvsp *nv, struct vmbus_channel *ch)
 {
-	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
+	struct queue *q = g_new0(struct queue, 1);
+
+	q->nv = nv;
+	q->ch = ch;
+	q->index = vmbus_channel_index(ch);
+	q->line = nv->line[q->index % nv->lines];
+	q->tx.patience.expired = tx_out_of_patience;
+	pthread_mutex_init(&q->lock, NULL);
+	return q;
+}
+
+static void queue_free(struct queue *q)
+{
+	pthread_mutex_destroy(&q->lock);
+	g_free(q);
+}
+
+/* A sub-channel of the last driver's that was on its way, and closes soon. */
+static void leave_queue(struct queue *q)
+{
+	rx_queue_gone(q);
+	tx_shed(q);
+}
+
+static int open_queue(struct netvsp *nv, struct vmbus_channel *ch)
+{
 	unsigned index = vmbus_channel_index(ch);
 	struct queue *q;
 
@@ -94,25 +138,60 @@ static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
 		return -EINVAL;
 	if (!index)
 		netvsp_reset(nv);
-	q = g_new0(struct queue, 1);
-	q->nv = nv;
-	q->ch = ch;
-	q->index = index;
-	q->line = &nv->line[index % nv->lines];
-	q->tx.patience.expired = tx_out_of_patience;
+	if (nv->queue[index])
+		leave_queue(nv->queue[index]);
+	q = queue_new(nv, ch);
 	nv->queue[index] = q;
 	vmbus_channel_set_data(ch, q);
-	if (index)
+	if (index && !q->line->index)
 		nvsp_send_table(nv);
+	else if (index)
+		line_ask(nv->line[0], 0);
 	return 0;
+}
+
+static int netvsp_open(struct vmbus_device *dev, struct vmbus_channel *ch)
+{
+	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
+	int ret;
+
+	lines_stop(nv, 0);
+	ret = open_queue(nv, ch);
+	lines_go(nv, 0);
+	return ret;
 }
 
 static void drop_buffers(struct netvsp *nv)
 {
 	rx_buffer_drop(nv);
-	tx_shed_all(nv);
+	lines_shed(nv);
 	g_clear_pointer(&nv->send, vmbus_return);
 	g_queue_clear_full(&nv->responses, (GDestroyNotify)g_bytes_unref);
+}
+
+/* Sub-channels go with it; until they have gone they do nothing. */
+static void driver_gone(struct netvsp *nv)
+{
+	drop_buffers(nv);
+	netvsp_reset(nv);
+	memset(nv->queue, 0, sizeof(nv->queue));
+	net_forget(nv->line[0]->nb);
+	lines_ask(nv, LINE_FORGET);
+	line_ask(nv->line[0], 0);
+}
+
+static void close_queue(struct queue *q)
+{
+	struct netvsp *nv = q->nv;
+
+	if (nv->queue[q->index] == q) {
+		if (!q->index)
+			driver_gone(nv);
+		else
+			rx_queue_gone(q);
+		nv->queue[q->index] = NULL;
+	}
+	tx_shed(q);
 }
 
 static void netvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
@@ -120,18 +199,18 @@ static void netvsp_close(struct vmbus_device *dev, struct vmbus_channel *ch)
 	struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
 	struct queue *q = vmbus_channel_data(ch);
 
-	/* Sub-channels go with it; until they have gone they do nothing. */
-	if (!q->index) {
-		drop_buffers(nv);
-		netvsp_reset(nv);
-		for (unsigned i = 0; i < nv->lines; i++)
-			net_forget(nv->line[i].nb);
-		loop_post(nv->vmbus.loop, &nv->rx_note);
-	}
-	tx_shed(q);
-	nv->queue[q->index] = NULL;
-	g_free(q);
+	lines_stop(nv, 0);
+	close_queue(q);
+	lines_go(nv, 0);
+	queue_free(q);
 	vmbus_closed(ch);
+}
+
+static struct loop *netvsp_loop(const struct vmbus_device *dev, unsigned index)
+{
+	const struct netvsp *nv = container_of(dev, struct netvsp, vmbus);
+
+	return nv->line[index % nv->lines]->loop;
 }
 
 static const struct vmbus_device_ops netvsp_ops = {
@@ -139,6 +218,7 @@ static const struct vmbus_device_ops netvsp_ops = {
 	.open = netvsp_open,
 	.ready = netvsp_ready,
 	.close = netvsp_close,
+	.loop = netvsp_loop,
 };
 
 /*
@@ -148,23 +228,24 @@ static void readable(void *user)
 {
 	struct line *line = user;
 
+	line_begin(line);
 	line->idle = false;
-	rx_run(line->nv);
+	rx_run(line);
+	line_end(line);
 }
 
 static void writable(void *user)
 {
 	struct line *line = user;
 
-	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++) {
-		struct queue *q = line->nv->queue[i];
-
-		if (!q || q->line != line)
-			continue;
+	line_begin(line);
+	for (struct queue *q = line_next(line, NULL); q;
+	     q = line_next(line, q)) {
 		q->tx.shedding = false;
 		if (q->tx.blocked)
 			tx_flush(q);
 	}
+	line_end(line);
 }
 
 /* Each line says so; the first one's word counts. */
@@ -172,37 +253,51 @@ static void link_changed(void *user, bool up)
 {
 	struct line *line = user;
 
+	if (line->index)
+		return;
+	line_begin(line);
 	link_update(line->nv);
+	line_end(line);
 }
 
 void netvsp_set_link(struct netvsp *nv, bool up)
 {
+	lines_stop(nv, 0);
 	nv->unplugged = !up;
 	if (!up)
-		tx_shed_all(nv);
+		lines_shed(nv);
 	link_update(nv);
+	lines_go(nv, 0);
 }
 
-static void receive_more(struct loop_note *note)
+static void take_turn(struct loop_note *note)
 {
-	rx_run(container_of(note, struct netvsp, rx_note));
+	struct line *line = container_of(note, struct line, note);
+
+	line_begin(line);
+	go_on(line);
+	line_end(line);
 }
 
-static void plug_in(struct netvsp *nv, const struct net_cable *cable)
+static void plug_in(struct netvsp *nv, struct loop *const *loops,
+		    const struct net_cable *cable)
 {
 	nv->lines = cable->count;
 	for (unsigned i = 0; i < nv->lines; i++) {
-		struct line *line = &nv->line[i];
+		struct line *line = g_aligned_alloc0(1, sizeof(*line),
+						     _Alignof(struct line));
 
-		*line = (struct line){ nv, cable->queue[i], false };
+		line_init(line, nv, i, loops[i], cable->queue[i]);
+		line->note.run = take_turn;
 		line->nb->user = (struct net_user){
 			readable, writable, link_changed, line
 		};
+		nv->line[i] = line;
 	}
-	nv->nb = nv->line[0].nb;
+	nv->nb = nv->line[0]->nb;
 }
 
-struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
+struct netvsp *netvsp_new(struct loop *const *loops, const struct gmem *gm,
 			  const struct netvsp_options *options,
 			  const struct net_cable *cable)
 {
@@ -214,15 +309,14 @@ struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 		.if_type = GUID(0xf8615163, 0xdf3e, 0x46c5, 0x913f,
 				UINT64_C(0xf2d2f965ed0e)),
 		.if_instance = options->instance,
-		.loop = loop,
+		.loop = loops[0],
 		.gm = gm,
 	};
 	memcpy(nv->permanent_mac, options->mac, sizeof(nv->permanent_mac));
 	memcpy(nv->changed_mac, options->mac, sizeof(nv->changed_mac));
 	nv->max_queues = CLAMP(options->max_queues, 1, NETVSP_QUEUES_MAX);
-	plug_in(nv, cable);
+	plug_in(nv, loops, cable);
 	g_queue_init(&nv->responses);
-	nv->rx_note.run = receive_more;
 	nv->link_quiet.expired = link_was_quiet;
 	netvsp_reset(nv);
 	return nv;
@@ -230,6 +324,13 @@ struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
 
 void netvsp_free(struct netvsp *nv)
 {
+	if (!nv)
+		return;
+
+	for (unsigned i = 0; i < nv->lines; i++) {
+		line_finish(nv->line[i]);
+		g_aligned_free(nv->line[i]);
+	}
 	g_free(nv);
 }
 

@@ -2,7 +2,8 @@
 /*
  * netvsp - synthetic NIC: RNDIS over NVSP over VMBus channels.
  *
- * A NIC, all of its channels and of the queues of its cable live on one loop.
+ * Each queue of its cable has a loop, on which some of the NIC's channels live
+ * as well.
  */
 #ifndef DEVICES_NETVSP_NETVSP_H
 #define DEVICES_NETVSP_NETVSP_H
@@ -21,19 +22,21 @@ struct netvsp_options {
 struct netvsp;
 
 /*
- * The n-th channel sends on the n-th queue of @cable, if there are as many; what
- * comes from any of them goes where RSS says.  The queues are borrowed, and
- * their user is set.  Before @loop runs.
+ * The n-th channel sends on the n-th queue of @cable and lives on the n-th of
+ * @loops; if there are not as many, they are taken in turn.  What comes from
+ * any queue goes where RSS says.  The queues are borrowed, and their user is
+ * set.  @loops has as many as @cable, of which some or all may be one, and none
+ * runs yet.
  */
-struct netvsp *netvsp_new(struct loop *loop, const struct gmem *gm,
+struct netvsp *netvsp_new(struct loop *const *loops, const struct gmem *gm,
 			  const struct netvsp_options *options,
 			  const struct net_cable *cable);
-/* The device is not offered (any more).  NULL is nothing. */
+/* It is not offered (any more), and no loop of it runs.  NULL is nothing. */
 void netvsp_free(struct netvsp *nv);
 
 /*
- * Pull the cable out, or put it in, as it is at first.  On the NIC's loop, or
- * before it runs.
+ * Pull the cable out, or put it in, as it is at first.  On the first of the
+ * loops, or before they run.
  */
 void netvsp_set_link(struct netvsp *nv, bool up);
 

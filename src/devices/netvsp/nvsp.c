@@ -117,7 +117,7 @@ static void revoke_recv_buf(struct netvsp *nv, struct nvsp_message *m)
 
 static void revoke_send_buf(struct netvsp *nv, struct nvsp_message *m)
 {
-	tx_shed_all(nv);
+	lines_shed(nv);
 	g_clear_pointer(&nv->send, vmbus_return);
 	*m = (struct nvsp_message){ 0 };
 }
@@ -194,7 +194,9 @@ void nvsp_handle(struct queue *q, const struct vmpacket_descriptor *desc,
 		if (messages[i].type != m->msg_type || q->index ||
 		    nv->version < messages[i].version)
 			continue;
+		lines_stop(nv, 1);
 		messages[i].handle(nv, &answer);
+		lines_go(nv, 1);
 		queue_answer(q, desc, &answer);
 		return;
 	}

@@ -160,24 +160,32 @@ static enum rndis_status current_address(struct netvsp *nv, struct reader in,
 static enum rndis_status received(struct netvsp *nv, struct reader in,
 				  bytes *out)
 {
-	return put64(out, stats_frames(&nv->rx));
+	const struct stats all = stats_sum(nv);
+
+	return put64(out, stats_frames(&all.rx));
 }
 
 static enum rndis_status sent(struct netvsp *nv, struct reader in, bytes *out)
 {
-	return put64(out, stats_frames(&nv->tx));
+	const struct stats all = stats_sum(nv);
+
+	return put64(out, stats_frames(&all.tx));
 }
 
 static enum rndis_status bytes_received(struct netvsp *nv, struct reader in,
 					bytes *out)
 {
-	return put64(out, stats_bytes(&nv->rx));
+	const struct stats all = stats_sum(nv);
+
+	return put64(out, stats_bytes(&all.rx));
 }
 
 static enum rndis_status bytes_sent(struct netvsp *nv, struct reader in,
 				    bytes *out)
 {
-	return put64(out, stats_bytes(&nv->tx));
+	const struct stats all = stats_sum(nv);
+
+	return put64(out, stats_bytes(&all.tx));
 }
 
 static enum rndis_status statistics(struct netvsp *nv, struct reader in,

@@ -3,7 +3,8 @@
  * Frames for the guest.
  *
  *	free suballocations -> net_recv() fills them -> is it for this guest?
- *	-> RNDIS headers before it -> a range in the packet of its queue
+ *	-> RNDIS headers before it -> which channel: of this line, or another
+ *	-> [-> that one's inbox ->] a range in the packet of its queue
  *	-> rx_flush(): the guest has them, until it answers the packet
  *
  * A suballocation holds 252 bytes of headers and a frame; one that is larger,
@@ -16,125 +17,12 @@
 #include "devices/netvsp/netvsp_internal.h"
 
 #define ETH_ADDRESSES	12
-#define VLAN_SIZE	4
 
 struct rx_header {
 	struct rndis_message_header h;
 	struct rndis_packet p;
 	struct ppi ppi[4];
 } __attribute__((packed));
-
-/*
- * Buffers.
- */
-static uint32_t control_buffers(const struct recv_buf *b)
-{
-	return MIN(RX_CONTROL_BUFFERS, b->count / 4);
-}
-
-static void put_buffer(struct recv_buf *b, uint32_t n)
-{
-	b->state[n] = BUFFER_FREE;
-	if (n < control_buffers(b)) {
-		b->next[n] = b->free_control;
-		b->free_control = n;
-	} else {
-		b->next[n] = b->free;
-		b->free = n;
-		b->free_count++;
-	}
-}
-
-/* Bytes of a frame that fit into a suballocation. */
-static uint32_t room_of(const struct recv_buf *b)
-{
-	return b->size - RX_DATA_OFFSET - RX_TAIL;
-}
-
-bool rx_buffer_set(struct netvsp *nv, struct vmbus_loan *loan, uint16_t id)
-{
-	struct recv_buf *b = &nv->recv;
-	uint32_t size = RX_DATA_OFFSET + VLAN_SIZE + nv->mtu + RX_TAIL;
-	uint32_t count = (uint32_t)(loan->pages * GMEM_PAGE_SIZE / size);
-
-	/* FreeBSD takes multiples of 64 only. */
-	if (count >= 64)
-		count -= count % 64;
-	if (count < 4)
-		return false;
-	*b = (struct recv_buf){
-		.loan = loan, .id = id, .size = size, .count = count,
-		.free = NO_BUFFER, .free_control = NO_BUFFER,
-		.next = g_new(uint32_t, count), .state = g_new(uint8_t, count),
-	};
-	while (count--)
-		put_buffer(b, count);
-	rx_update_offloads(nv);
-	return true;
-}
-
-void rx_buffer_drop(struct netvsp *nv)
-{
-	struct recv_buf *b = &nv->recv;
-
-	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++)
-		if (nv->queue[i])
-			nv->queue[i]->rx.count = 0;
-	g_clear_pointer(&b->loan, vmbus_return);
-	g_clear_pointer(&b->next, g_free);
-	g_clear_pointer(&b->state, g_free);
-	*b = (struct recv_buf){ 0 };
-}
-
-static uint8_t *iov_end(const struct iovec *iov)
-{
-	return (uint8_t *)iov->iov_base + iov->iov_len;
-}
-
-/* Append [off, off + len) of suballocation @n. */
-static int map_buffer(const struct recv_buf *b, uint32_t n, uint32_t off,
-		      uint32_t len, struct iovec *iov, int used)
-{
-	uint64_t at = (uint64_t)n * b->size + off;
-
-	while (len) {
-		uint32_t in_page = at % GMEM_PAGE_SIZE;
-		uint32_t step = MIN(len, (uint32_t)GMEM_PAGE_SIZE - in_page);
-		uint8_t *p = b->loan->page[at / GMEM_PAGE_SIZE] + in_page;
-
-		if (used && !in_page && p == iov_end(&iov[used - 1]))
-			iov[used - 1].iov_len += step;
-		else
-			iov[used++] = (struct iovec){ p, step };
-		at += step;
-		len -= step;
-	}
-	return used;
-}
-
-static void write_buffer(const struct recv_buf *b, uint32_t n,
-			 const void *src, uint32_t len)
-{
-	struct iovec iov[4];
-	int used = map_buffer(b, n, 0, len, iov, 0);
-
-	frame_write(iov, used, 0, src, len);
-}
-
-bool rx_completed(struct netvsp *nv, uint64_t trans_id)
-{
-	struct recv_buf *b = &nv->recv;
-	uint32_t n, next;
-
-	if (!trans_id || trans_id > b->count ||
-	    b->state[trans_id - 1] != BUFFER_HEAD)
-		return false;
-	for (n = (uint32_t)trans_id - 1; n != NO_BUFFER; n = next) {
-		next = b->next[n];
-		put_buffer(b, n);
-	}
-	return true;
-}
 
 /*
  * Packets.
@@ -155,7 +43,7 @@ bool rx_flush(struct queue *q)
 	ret = vmbus_send_pages(q->ch, &q->rx, &m, NVSP_MESSAGE_SIZE);
 	if (ret == -EAGAIN)
 		return false;
-	nv->recv.state[q->rx.trans_id - 1] = BUFFER_HEAD;
+	rx_sent(q, (uint32_t)q->rx.trans_id - 1);
 	q->rx.count = 0;
 	q->tx.bulk = 0;
 	tx_pay(q);
@@ -171,36 +59,65 @@ bool rx_send_control(struct netvsp *nv, const void *msg, size_t len)
 		.rndis_pkt.section_index = NVSP_NO_SECTION,
 	};
 	struct vmbus_transfer t = { .pageset = b->id, .count = 1 };
-	uint32_t n = b->free_control;
+	uint32_t n = b->free_control.first;
 
-	if (!b->loan || n == NO_BUFFER)
+	if (!b->free_control.count)
 		return false;
-	write_buffer(b, n, msg, (uint32_t)MIN(len, b->size - RX_TAIL));
+	rx_write(b, n, msg, (uint32_t)MIN(len, b->size - RX_TAIL));
 	t.trans_id = n + 1;
 	t.ranges[0].byte_offset = n * b->size;
 	t.ranges[0].byte_count = (uint32_t)len;
 	if (vmbus_send_pages(primary(nv)->ch, &t, &m, NVSP_MESSAGE_SIZE))
 		return false;
-	b->free_control = b->next[n];
-	b->next[n] = NO_BUFFER;
-	b->state[n] = BUFFER_HEAD;
+	chain_take(b, &b->free_control);
+	b->buffer[n].next = NO_BUFFER;
+	rx_sent(primary(nv), n);
 	return true;
 }
 
-static void add_range(struct queue *q, uint32_t n, uint32_t len)
+/* Suballocation @n, filled. */
+static void add_range(struct queue *q, uint32_t n)
 {
 	struct recv_buf *b = &q->nv->recv;
 	struct vmbus_transfer *t = &q->rx;
 
 	if (t->count)
-		b->next[t->ranges[t->count - 1].byte_offset / b->size] = n;
+		b->buffer[t->ranges[t->count - 1].byte_offset / b->size].next =
+			n;
 	else
 		t->trans_id = n + 1;
-	b->next[n] = NO_BUFFER;
-	b->state[n] = BUFFER_LINKED;
+	b->buffer[n].next = NO_BUFFER;
 	t->ranges[t->count].byte_offset = n * b->size;
-	t->ranges[t->count].byte_count = len;
+	t->ranges[t->count].byte_count = b->buffer[n].len;
 	t->count++;
+}
+
+/* Parts of the first frame of @c. */
+static unsigned parts_in(const struct recv_buf *b, const struct chain *c)
+{
+	uint32_t n = c->first;
+	unsigned parts = 1;
+
+	for (; b->buffer[n].more; n = b->buffer[n].next)
+		parts++;
+	return parts;
+}
+
+/* What other lines have received, then the rest.  False if the ring is full. */
+static bool flush_queue(struct queue *q)
+{
+	struct recv_buf *b = &q->nv->recv;
+
+	rx_collect(q);
+	while (q->arrived.count) {
+		unsigned parts = parts_in(b, &q->arrived);
+
+		if (q->rx.count + parts > VMBUS_RANGES_MAX && !rx_flush(q))
+			return false;
+		while (parts--)
+			add_range(q, chain_take(b, &q->arrived));
+	}
+	return rx_flush(q);
 }
 
 /*
@@ -209,12 +126,13 @@ static void add_range(struct queue *q, uint32_t n, uint32_t len)
 static bool rsc_is_on(const struct netvsp *nv)
 {
 	const struct recv_buf *b = &nv->recv;
-	uint32_t need = b->loan ? NET_FRAME_MAX / room_of(b) + 1 : 0;
+	uint32_t need = b->loan ? NET_FRAME_MAX / rx_room(b) + 1 : 0;
 
 	return (nv->offloads.rsc4 || nv->offloads.rsc6) &&
 	       nv->version >= NVSP_PROTOCOL_VERSION_61 &&
 	       nv->capabilities & NVSP_CAPABILITY_RSC &&
-	       need && need <= VMBUS_RANGES_MAX && b->count >= 4 * need;
+	       need && need <= VMBUS_RANGES_MAX &&
+	       b->count / nv->lines >= 4 * need;
 }
 
 void rx_update_offloads(struct netvsp *nv)
@@ -225,8 +143,9 @@ void rx_update_offloads(struct netvsp *nv)
 		offloads |= NET_OFFLOAD_TSO4;
 	if (rsc_is_on(nv) && nv->offloads.rsc6)
 		offloads |= NET_OFFLOAD_TSO6;
-	for (unsigned i = 0; i < nv->lines; i++)
-		net_set_offloads(nv->line[i].nb, offloads);
+	nv->rx_offloads = offloads;
+	net_set_offloads(nv->line[0]->nb, offloads);
+	lines_ask(nv, LINE_OFFLOADS);
 }
 
 /*
@@ -267,17 +186,18 @@ static bool is_wanted(const struct netvsp *nv, const uint8_t *to)
 }
 
 /* The first @count free buffers are where it may go. */
-static void add_buffers(const struct recv_buf *b, struct rx_frame *f,
+static void add_buffers(const struct line *line, struct rx_frame *f,
 			unsigned count)
 {
-	uint32_t n = b->free;
+	const struct recv_buf *b = &line->nv->recv;
+	uint32_t n = line->free.first;
 
 	if (f->buffers)
-		n = b->next[f->buffer[f->buffers - 1]];
-	for (; f->buffers < count; n = b->next[n]) {
+		n = b->buffer[f->buffer[f->buffers - 1]].next;
+	for (; f->buffers < count; n = b->buffer[n].next) {
 		f->buffer[f->buffers++] = n;
-		f->net.iovcnt = map_buffer(b, n, RX_DATA_OFFSET, room_of(b),
-					   f->iov, f->net.iovcnt);
+		f->net.iovcnt = rx_map(b, n, RX_DATA_OFFSET, rx_room(b),
+				       f->iov, f->net.iovcnt);
 	}
 }
 
@@ -285,43 +205,44 @@ static void add_buffers(const struct recv_buf *b, struct rx_frame *f,
  * Where a frame may go: as many buffers as the last ones took, for most are
  * small and each piece of memory costs.  The largest finds its buffers, too.
  */
-static bool prepare(struct netvsp *nv, struct rx_frame *f)
+static bool prepare(struct line *line, struct rx_frame *f)
 {
+	const struct netvsp *nv = line->nv;
 	const struct recv_buf *b = &nv->recv;
 
-	f->most = rsc_is_on(nv) ? NET_FRAME_MAX / room_of(b) + 1 : 1;
-	if (b->free_count < f->most)
+	f->most = rsc_is_on(nv) ? NET_FRAME_MAX / rx_room(b) + 1 : 1;
+	if (!rx_has_free(line, f->most))
 		return false;
 	f->buffers = 0;
 	f->ppis = 0;
 	f->skip = 0;
 	f->net = (struct net_frame){ .iov = f->iov };
-	add_buffers(b, f, CLAMP(nv->rx_expected, 1, f->most));
+	add_buffers(line, f, CLAMP(line->expected, 1, f->most));
 	if (f->buffers < f->most)
 		f->iov[f->net.iovcnt++] = (struct iovec){
-			nv->spill, (f->most - f->buffers) * room_of(b)
+			line->spill, (f->most - f->buffers) * rx_room(b)
 		};
 	return true;
 }
 
 static unsigned parts_of(const struct recv_buf *b, const struct rx_frame *f)
 {
-	return (unsigned)((f->net.len + room_of(b) - 1) / room_of(b));
+	return (unsigned)((f->net.len + rx_room(b) - 1) / rx_room(b));
 }
 
 /* It has come.  What is in the spill goes to where it belongs. */
-static void take_in(struct netvsp *nv, struct rx_frame *f)
+static void take_in(struct line *line, struct rx_frame *f)
 {
-	const struct recv_buf *b = &nv->recv;
-	size_t before = (size_t)f->buffers * room_of(b);
+	const struct recv_buf *b = &line->nv->recv;
+	size_t before = (size_t)f->buffers * rx_room(b);
 	unsigned parts = parts_of(b, f);
 
-	nv->rx_expected = MAX(parts, nv->rx_expected / 2);
+	line->expected = MAX(parts, line->expected / 2);
 	if (parts <= f->buffers)
 		return;
 	f->net.iovcnt--;
-	add_buffers(b, f, parts);
-	frame_write(f->iov, f->net.iovcnt, before, nv->spill,
+	add_buffers(line, f, parts);
+	frame_write(f->iov, f->net.iovcnt, before, line->spill,
 		    f->net.len - before);
 }
 
@@ -397,16 +318,26 @@ static uint32_t write_headers(const struct netvsp *nv, const struct ppi *ppi,
 	};
 
 	memcpy(r.ppi, ppi, ppi_len);
-	write_buffer(&nv->recv, n, &r, RNDIS_PACKET_SIZE + ppi_len);
+	rx_write(&nv->recv, n, &r, RNDIS_PACKET_SIZE + ppi_len);
 	return r.h.msg_len;
 }
 
-/* Part @i of @count: one of the frame's own PPIs, and which part it is. */
-static void deliver_part(struct queue *q, struct rx_frame *f, unsigned i,
-			 unsigned count)
+static struct rndis_packet_id part_id(unsigned i, unsigned count)
 {
-	struct recv_buf *b = &q->nv->recv;
-	uint32_t room = room_of(b), at = i * room, n = f->buffer[i];
+	return (struct rndis_packet_id){
+		.version = RNDIS_PKTID_VERSION,
+		.flags = (uint8_t)(RNDIS_PKTID_VALID |
+				   (i ? 0 : RNDIS_PKTID_FIRST) |
+				   (i + 1 == count ? RNDIS_PKTID_LAST : 0)),
+	};
+}
+
+/* Part @i of @count: one of the frame's own PPIs, and which part it is. */
+static void fill_part(const struct netvsp *nv, const struct rx_frame *f,
+		      unsigned i, unsigned count)
+{
+	const struct recv_buf *b = &nv->recv;
+	uint32_t room = rx_room(b), at = i * room, n = f->buffer[i];
 	uint32_t skip = i ? 0 : f->skip;
 	uint32_t len = MIN(room, (uint32_t)f->net.len - at) - skip;
 	struct ppi ppi[4];
@@ -414,13 +345,7 @@ static void deliver_part(struct queue *q, struct rx_frame *f, unsigned i,
 
 	memcpy(ppi, f->ppi, ppis * sizeof(ppi[0]));
 	if (count > 1) {
-		const struct rndis_packet_id id = {
-			.version = RNDIS_PKTID_VERSION,
-			.flags = (uint8_t)(RNDIS_PKTID_VALID |
-					   (i ? 0 : RNDIS_PKTID_FIRST) |
-					   (i + 1 == count ? RNDIS_PKTID_LAST :
-							     0)),
-		};
+		const struct rndis_packet_id id = part_id(i, count);
 
 		ppi[ppis].head = (struct rndis_per_packet_info){
 			sizeof(struct ppi), RNDIS_PKTINFO_ID,
@@ -428,36 +353,53 @@ static void deliver_part(struct queue *q, struct rx_frame *f, unsigned i,
 		};
 		memcpy(&ppi[ppis++].value, &id, sizeof(id));
 	}
-	b->free = b->next[n];
-	b->free_count--;
-	add_range(q, n, write_headers(q->nv, ppi, ppis, n, skip, len));
+	b->buffer[n].more = i + 1 < count;
+	b->buffer[n].len = (uint16_t)write_headers(nv, ppi, ppis, n, skip, len);
+}
+
+/* A part goes into its queue's packet, or on the way to that queue. */
+static void pass_on(struct line *line, struct queue *q)
+{
+	struct recv_buf *b = &line->nv->recv;
+	uint32_t n = chain_take(b, &line->free);
+
+	if (q->line == line) {
+		add_range(q, n);
+		return;
+	}
+	chain_add(b, &line->out[q->index], n);
+	line->out_set |= BIT64(q->index);
 }
 
 /*
  * All parts of a frame come in one packet, so one that might not hold the next
  * frame is sent.  False if the ring is full.
  */
-static bool deliver(struct netvsp *nv, struct rx_frame *f)
+static bool deliver(struct line *line, struct rx_frame *f)
 {
+	struct netvsp *nv = line->nv;
 	unsigned parts = parts_of(&nv->recv, f);
 	uint32_t hash;
 	struct queue *q = rss_queue(nv, &f->h, &hash);
 
 	if (hash)
 		tell(f, RNDIS_PKTINFO_HASH, hash);
-	for (unsigned i = 0; i < parts; i++)
-		deliver_part(q, f, i, parts);
-	stats_count(&nv->rx, f->h.bytes, f->net.len);
-	return q->rx.count + f->most <= VMBUS_RANGES_MAX || rx_flush(q);
+	for (unsigned i = 0; i < parts; i++) {
+		fill_part(nv, f, i, parts);
+		pass_on(line, q);
+	}
+	stats_count(&line->stats.rx, f->h.bytes, f->net.len);
+	return q->line != line || q->rx.count + f->most <= VMBUS_RANGES_MAX ||
+	       rx_flush(q);
 }
 
-static bool flush_all(struct netvsp *nv)
+static bool flush_all(struct line *line)
 {
+	struct queue *q;
 	bool all = true;
 
-	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++)
-		if (nv->queue[i])
-			all &= rx_flush(nv->queue[i]);
+	for (q = line_next(line, NULL); q; q = line_next(line, q))
+		all &= flush_queue(q);
 	return all;
 }
 
@@ -468,23 +410,10 @@ static bool is_listening(const struct netvsp *nv)
 	       !nv->unplugged;
 }
 
-/* The line whose turn it is, of those with frames; NULL if none has any. */
-static struct line *next_line(struct netvsp *nv)
-{
-	for (unsigned i = 0; i < nv->lines; i++) {
-		struct line *line = &nv->line[(nv->turn + i) % nv->lines];
-
-		if (!line->idle)
-			return line;
-	}
-	return NULL;
-}
-
 /* What comes while nobody listens is not kept for later. */
 static void discard(struct line *line)
 {
-	uint8_t *spill = line->nv->spill;
-	const struct iovec iov = { spill, sizeof(line->nv->spill) };
+	const struct iovec iov = { line->spill, sizeof(line->spill) };
 	struct net_frame frame = { .iov = &iov, .iovcnt = 1 };
 
 	line->idle = !net_recv(line->nb, &frame);
@@ -494,21 +423,18 @@ static void discard(struct line *line)
 static bool receive(struct line *line)
 {
 	struct netvsp *nv = line->nv;
-	struct rx_frame *f = &nv->receiving;
+	struct rx_frame *f = &line->receiving;
 
 	if (!is_listening(nv)) {
 		discard(line);
 		return true;
 	}
-	if (!prepare(nv, f)) {
-		/* The guest may have given some back, behind frames. */
-		tx_shed_all(nv);
+	if (!prepare(line, f))
 		return false;
-	}
 	line->idle = !net_recv(line->nb, &f->net);
 	if (line->idle)
 		return true;
-	take_in(nv, f);
+	take_in(line, f);
 	f->h.len = MIN(f->net.len, FRAME_HEADER_MAX);
 	frame_read(f->iov, f->net.iovcnt, 0, f->h.bytes, f->h.len);
 	frame_parse(&f->h);
@@ -516,26 +442,23 @@ static bool receive(struct line *line)
 		return true;
 	checksum(nv, f);
 	strip_tag(nv, f);
-	return deliver(nv, f);
+	return deliver(line, f);
 }
 
-void rx_run(struct netvsp *nv)
+void rx_run(struct line *line)
 {
 	unsigned budget = RX_BUDGET;
-	struct line *line;
 
 	/* What does not fit stays until its queue has room: see ready(). */
-	if (!flush_all(nv))
+	if (!flush_all(line))
 		return;
-	while ((line = next_line(nv))) {
+	while (!line->idle) {
 		if (!budget--) {
-			/* One line must not keep the others waiting. */
-			nv->turn++;
-			loop_post(nv->vmbus.loop, &nv->rx_note);
+			line_ask(line, 0);
 			break;
 		}
 		if (!receive(line))
 			break;
 	}
-	flush_all(nv);
+	flush_all(line);
 }

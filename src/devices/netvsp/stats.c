@@ -4,7 +4,7 @@
 
 #include "devices/netvsp/netvsp_internal.h"
 
-#define COUNTER(oid, member)	{ oid, offsetof(struct netvsp, member) }
+#define COUNTER(oid, member)	{ oid, offsetof(struct stats, member) }
 
 static const struct {
 	uint32_t oid;
@@ -56,12 +56,37 @@ void stats_list(GByteArray *out)
 				    sizeof(counters[i].oid));
 }
 
+static void add(struct counters *to, const struct counters *c)
+{
+	for (unsigned i = 0; i < FRAME_CASTS; i++) {
+		to->frames[i] += c->frames[i];
+		to->bytes[i] += c->bytes[i];
+	}
+}
+
+struct stats stats_sum(const struct netvsp *nv)
+{
+	struct stats all = { 0 };
+
+	for (unsigned i = 0; i < nv->lines; i++) {
+		const struct stats *s = &nv->line[i]->stats;
+
+		add(&all.rx, &s->rx);
+		add(&all.tx, &s->tx);
+		all.tx_errors += s->tx_errors;
+		all.tx_lost += s->tx_lost;
+	}
+	return all;
+}
+
 bool stats_query(const struct netvsp *nv, uint32_t oid, GByteArray *out)
 {
+	const struct stats all = stats_sum(nv);
+
 	for (size_t i = 0; i < G_N_ELEMENTS(counters); i++) {
 		if (counters[i].oid != oid)
 			continue;
-		g_byte_array_append(out, (const guint8 *)nv + counters[i].at,
+		g_byte_array_append(out, (const guint8 *)&all + counters[i].at,
 				    sizeof(uint64_t));
 		return true;
 	}
@@ -71,16 +96,18 @@ bool stats_query(const struct netvsp *nv, uint32_t oid, GByteArray *out)
 /* The same in a different order: what comes and goes, frames and bytes. */
 void stats_object(const struct netvsp *nv, struct ndis_statistics *s)
 {
+	const struct stats all = stats_sum(nv);
+
 	*s = (struct ndis_statistics){
 		.header = { NDIS_OBJECT_TYPE_DEFAULT, 1, sizeof(*s) },
 		.supported = NDIS_STATISTICS_ALL,
-		.in_bytes = stats_bytes(&nv->rx),
-		.out_bytes = stats_bytes(&nv->tx),
-		.out_errors = nv->tx_errors, .out_discards = nv->tx_lost,
+		.in_bytes = stats_bytes(&all.rx),
+		.out_bytes = stats_bytes(&all.tx),
+		.out_errors = all.tx_errors, .out_discards = all.tx_lost,
 	};
-	memcpy(s->in_frames, nv->rx.frames, sizeof(s->in_frames));
-	memcpy(s->in_bytes_by_cast, nv->rx.bytes, sizeof(s->in_bytes_by_cast));
-	memcpy(s->out_frames, nv->tx.frames, sizeof(s->out_frames));
-	memcpy(s->out_bytes_by_cast, nv->tx.bytes,
+	memcpy(s->in_frames, all.rx.frames, sizeof(s->in_frames));
+	memcpy(s->in_bytes_by_cast, all.rx.bytes, sizeof(s->in_bytes_by_cast));
+	memcpy(s->out_frames, all.tx.frames, sizeof(s->out_frames));
+	memcpy(s->out_bytes_by_cast, all.tx.bytes,
 	       sizeof(s->out_bytes_by_cast));
 }

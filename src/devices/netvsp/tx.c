@@ -18,7 +18,6 @@
 
 #define ETH_ADDRESSES	12
 #define ETH_SIZE	14
-#define VLAN_SIZE	4
 #define TCP_SIZE_MIN	20
 #define TCP_CSUM	16
 #define UDP_CSUM	6
@@ -253,10 +252,10 @@ static bool prepare(struct frame_header *h, const struct wishes *w, size_t len,
 }
 
 /* A frame that is not cut into segments may be as long as the cable takes. */
-static bool is_sendable(const struct netvsp *nv, const struct wishes *w,
+static bool is_sendable(const struct queue *q, const struct wishes *w,
 			size_t len)
 {
-	size_t max = MIN(nv->mtu, (size_t)nv->nb->mtu_max + ETH_SIZE);
+	size_t max = MIN(q->nv->mtu, (size_t)q->line->nb->mtu_max + ETH_SIZE);
 
 	return len >= ETH_SIZE && (w->has_lso || len <= max + VLAN_SIZE);
 }
@@ -272,7 +271,7 @@ static bool add_frame(struct queue *q, const struct wishes *w,
 	struct iovec *iov = &tx->iov[tx->iovs];
 	int n = 0;
 
-	if (!is_sendable(q->nv, w, len))
+	if (!is_sendable(q, w, len))
 		return false;
 	*f = (struct net_frame){ .iov = iov };
 	if (!w->has_csum && !w->has_lso && !w->has_vlan) {
@@ -282,7 +281,7 @@ static bool add_frame(struct queue *q, const struct wishes *w,
 		copied = MIN(len, FRAME_HEADER_MAX - VLAN_SIZE);
 		h->len = copied;
 		frame_read(data, datacnt, 0, h->bytes, copied);
-		if (!prepare(h, w, len, q->nv->nb->offloads, &f->hdr))
+		if (!prepare(h, w, len, q->line->nb->offloads, &f->hdr))
 			return false;
 		flow_sent(q, h);
 		iov[n++] = (struct iovec){ h->bytes, h->len };
@@ -340,7 +339,7 @@ static enum nvsp_status add_messages(struct queue *q, const struct source *s)
 
 	for (int i = 0; left && i < TX_FRAMES_PER_MESSAGE; i++) {
 		if (!add_message(q, s, at, left, &size)) {
-			q->nv->tx_errors++;
+			q->line->stats.tx_errors++;
 			return NVSP_STAT_INVALID_RNDIS_PKT;
 		}
 		at += size;
@@ -353,10 +352,14 @@ static enum nvsp_status control(struct netvsp *nv, const struct source *s)
 {
 	uint8_t msg[CONTROL_SIZE_MAX];
 	size_t len = frame_size(s->iov, s->iovcnt);
+	enum nvsp_status status;
 
 	if (len > sizeof(msg) || !frame_read(s->iov, s->iovcnt, 0, msg, len))
 		return NVSP_STAT_INVALID_RNDIS_PKT;
-	return rndis_handle(nv, (struct reader){ msg, len });
+	lines_stop(nv, 1);
+	status = rndis_handle(nv, (struct reader){ msg, len });
+	lines_go(nv, 1);
+	return status;
 }
 
 /*
@@ -398,7 +401,7 @@ void tx_pay(struct queue *q)
 
 static void set_blocked(struct queue *q, bool blocked)
 {
-	struct loop *loop = q->nv->vmbus.loop;
+	struct loop *loop = q->line->loop;
 
 	if (q->tx.blocked == blocked)
 		return;
@@ -444,9 +447,18 @@ static void hand_over(struct queue *q)
 	for (; tx->sent < end; tx->sent++) {
 		tx->bulk += tx->frame[tx->sent].len + TX_FRAME_COST;
 		tx->debt += tx->frame[tx->sent].len;
-		stats_count(&q->nv->tx, tx->to[tx->sent],
+		stats_count(&q->line->stats.tx, tx->to[tx->sent],
 			    tx->frame[tx->sent].len);
 	}
+}
+
+/* All that have not left. */
+static void lose_frames(struct queue *q)
+{
+	struct tx *tx = &q->tx;
+
+	q->line->stats.tx_lost += tx->frames - tx->sent;
+	tx->frames = tx->sent = tx->iovs = 0;
 }
 
 bool tx_flush(struct queue *q)
@@ -460,8 +472,7 @@ bool tx_flush(struct queue *q)
 	}
 	if (tx->frames && tx->sent == tx->frames)
 		tx->shedding = false;
-	q->nv->tx_lost += tx->frames - tx->sent;
-	tx->frames = tx->sent = tx->iovs = 0;
+	lose_frames(q);
 	if (!can_owe(tx))
 		pay(q);
 	set_blocked(q, false);
@@ -475,11 +486,11 @@ void tx_shed(struct queue *q)
 	tx_flush(q);
 }
 
-void tx_shed_all(struct netvsp *nv)
+void tx_drop(struct queue *q)
 {
-	for (unsigned i = 0; i < NETVSP_QUEUES_MAX; i++)
-		if (nv->queue[i])
-			tx_shed(nv->queue[i]);
+	q->tx.shedding |= q->tx.sent < q->tx.frames;
+	q->tx.looking = false;
+	lose_frames(q);
 }
 
 void tx_out_of_patience(struct loop_timer *t)
@@ -487,7 +498,9 @@ void tx_out_of_patience(struct loop_timer *t)
 	struct queue *q = container_of(t, struct queue, tx.patience);
 
 	trace(TRACE_NETVSP, "netvsp.shed queue=%u", q->index);
+	line_begin(q->line);
 	tx_shed(q);
+	line_end(q->line);
 }
 
 /* Room for whatever a packet can make of itself. */

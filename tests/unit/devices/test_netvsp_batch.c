@@ -229,7 +229,7 @@ static void what_is_lost_is_answered_at_once(void **state)
 	now += TX_PATIENCE_NS;
 	loop_turn(c->loop, false);
 	assert_int_equal(answers(c), FEW + 1);
-	assert_int_equal(c->nv->tx_lost, 1);
+	assert_int_equal(netvsc_lost(c), 1);
 }
 
 static void nothing_is_owed_when_the_buffer_goes(void **state)

@@ -251,13 +251,13 @@ static void a_cable_that_stays_full_loses_frames(void **state)
 	g_free(fake_transfer(c->ch[0]));
 	/* The next is not even waited for, ... */
 	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
-	assert_int_equal(c->nv->tx_lost, 2);
+	assert_int_equal(netvsc_lost(c), 2);
 	/* ... until the cable takes frames again. */
 	c->cable->room = 1;
 	c->cable->net.user.writable(c->cable->net.user.user);
 	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_SUCCESS);
 	assert_int_equal(send_frame(c, f, NULL, 0), NVSP_STAT_NONE);
-	assert_int_equal(c->nv->tx_lost, 2);
+	assert_int_equal(netvsc_lost(c), 2);
 	g_free(net_mem_sent(c->cable));
 }
 
@@ -290,7 +290,7 @@ static void buffers_come_back_past_frames_that_wait(void **state)
 {
 	struct netvsc *c = *state;
 	g_autofree struct made *f = make_frame(4, IPPROTO_UDP, 64);
-	unsigned count = c->nv->recv.free_count;
+	unsigned count = c->nv->line[0]->free.count;
 	g_autoptr(GPtrArray) all = NULL;
 	struct fake_transfer *t;
 
@@ -313,8 +313,8 @@ static void buffers_come_back_past_frames_that_wait(void **state)
 	g_free(fake_answer(c->ch[0]));
 	all = netvsc_received(c, 0);
 	assert_int_equal(all->len, 1);
-	assert_int_equal(c->nv->recv.free_count, count);
-	assert_int_equal(c->nv->tx_lost, 1);
+	assert_int_equal(c->nv->line[0]->free.count, count);
+	assert_int_equal(netvsc_lost(c), 1);
 }
 
 /* The guest's pages may be anything's from then on. */

@@ -306,7 +306,7 @@ static void a_guest_that_waits_hears_what_has_left(void **state)
 		.instance = GUID(1, 2, 3, 4, 5), .max_queues = 1,
 		.mac = { 0x02, 1, 2, 3, 4, 5 },
 	};
-	struct netvsp *nv = netvsp_new(g->dev, &g->gm, &options, &cable);
+	struct netvsp *nv = netvsp_new(&g->dev, &g->gm, &options, &cable);
 	struct loop_note done = { .run = reset_done };
 	struct driver d = { .g = g };
 	pthread_t device;
