@@ -131,6 +131,7 @@ static int host_connect(void *host, uint32_t connection_id,
 		return g->doorbell_fails;
 	g_assert(!d->ch);
 	d->ch = ch;
+	__atomic_store_n(&d->loop, vmbus_channel_loop(ch), __ATOMIC_RELEASE);
 	*cookie = d;
 	return 0;
 }
@@ -618,8 +619,11 @@ void guest_channel_ring(struct guest_channel *c)
 	struct guest *g = c->g;
 	struct guest_doorbell *d = doorbell_of(g, c->connection_id);
 
+	struct loop *loop = __atomic_load_n(&d->loop, __ATOMIC_ACQUIRE);
+
 	__atomic_fetch_add(&d->rings, 1, __ATOMIC_SEQ_CST);
-	loop_post(g->dev, &d->note);
+	if (loop)
+		loop_post(loop, &d->note);
 }
 
 int guest_channel_send(struct guest_channel *c, uint64_t trans_id,

@@ -49,6 +49,7 @@ struct guest_sint {
 struct guest_doorbell {
 	struct loop_note note;
 	struct vmbus_channel *ch;
+	struct loop *loop;		/* atomic: of the last @ch; or NULL */
 	unsigned rings;
 };
 
