@@ -3,8 +3,8 @@
  * net_capture - a pcapng file of what passes between NICs and their cables.
  *
  * Frames are recorded whole and as they pass: super-frames uncut, checksums
- * unfinished, each with its direction as the NIC sees it.  One file serves the
- * NICs of several loops.
+ * unfinished, each with its direction as the NIC sees it.  One file serves
+ * several NICs, and the queues of each, on any loops.
  */
 #ifndef BACKENDS_NET_CAPTURE_H
 #define BACKENDS_NET_CAPTURE_H

@@ -420,6 +420,39 @@ static void blocks_of_two_loops_do_not_mix(void **state)
 	assert_end(&r);
 }
 
+/* Nor those of one NIC whose queues have loops of their own. */
+static void blocks_of_two_queues_do_not_mix(void **state)
+{
+	struct net_capture *c = open_capture();
+	struct cable a = new_cable(), b = new_cable();
+	struct net_cable cable = { { &a.nb, &b.nb }, 2 };
+	unsigned packets[2] = { 0 };
+	pthread_t thread;
+	struct reader r;
+
+	net_capture_wrap(c, "a", &cable);
+	a.next = 101;
+	b.next = 1501;
+	assert_int_equal(pthread_create(&thread, NULL, send_many,
+					cable.queue[0]), 0);
+	send_many(cable.queue[1]);
+	pthread_join(thread, NULL);
+	net_cable_close(&cable);
+	net_capture_close(c);
+	reader_open(&r);
+	assert_section(&r);
+	assert_interface(&r, "a");
+	while (r.at < r.len) {
+		bool large = word(&r, 20) == 1501;
+
+		assert_packet(&r, 0, large ? 1501 : 101, 0x77, 1);
+		packets[large]++;
+	}
+	assert_int_equal(packets[0], 500);
+	assert_int_equal(packets[1], 500);
+	assert_end(&r);
+}
+
 static void a_file_that_cannot_be_made_is_an_error(void **state)
 {
 	GError *error = NULL;
@@ -442,6 +475,7 @@ int main(void)
 		TEST(a_capture_is_not_noticed),
 		TEST(a_full_disk_ends_the_capture_not_the_traffic),
 		TEST(blocks_of_two_loops_do_not_mix),
+		TEST(blocks_of_two_queues_do_not_mix),
 		TEST(a_file_that_cannot_be_made_is_an_error),
 	};
 
