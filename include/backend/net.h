@@ -2,8 +2,9 @@
 /*
  * net - what the cable of a NIC ends in.
  *
- * A backend is one queue of a cable and belongs to one loop; so does its user.
- * All queues of a cable lead to the same place, and are alike in what they can.
+ * A backend is one queue of a cable and belongs to one loop, which need not be
+ * that of the others; so does its user.  All queues of a cable lead to the same
+ * place, and are alike in what they can.
  * Nothing is kept between the two sides: send() says how many frames it took,
  * recv() fills the caller's memory, and who could not go on is told when it
  * may.  So what is too much waits in the guest or in the host's kernel, where

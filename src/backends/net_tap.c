@@ -373,7 +373,7 @@ struct net_backend *net_tap_new(struct loop *loop, int fd, uint32_t mtu)
 	return &t->nb;
 }
 
-bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
+bool net_tap_open(struct loop *const *loops, const char *name, unsigned queues,
 		  struct net_cable *cable, GError **error)
 {
 	cable->count = 0;
@@ -392,8 +392,9 @@ bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
 		}
 		if (!has_several_queues(fd))
 			queues = 1;
-		cable->queue[cable->count++] =
-			net_tap_new(loop, fd, read_mtu(name));
+		cable->queue[cable->count] =
+			net_tap_new(loops[cable->count], fd, read_mtu(name));
+		cable->count++;
 	} while (cable->count < queues);
 	return true;
 }

@@ -15,12 +15,13 @@
 #include "backend/net.h"
 
 /*
- * Open @queues queues of the device @name, or one if it was not made to have
- * several.  It is made if it is not there and the process may do so; then it
- * goes with its last queue.  A device that is deleted is a link that is down,
- * as each queue says.  False with an error for the user, and an empty @cable.
+ * Open @queues queues of the device @name, each on its own of @loops, or one if
+ * the device was not made to have several.  It is made if it is not there and
+ * the process may do so; then it goes with its last queue.  A device that is
+ * deleted is a link that is down, as each queue says.  False with an error for
+ * the user, and an empty @cable.
  */
-bool net_tap_open(struct loop *loop, const char *name, unsigned queues,
+bool net_tap_open(struct loop *const *loops, const char *name, unsigned queues,
 		  struct net_cable *cable, GError **error);
 
 /* A queue that is open as @fd, which passes, of a device with that @mtu. */

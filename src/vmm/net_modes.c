@@ -33,16 +33,16 @@ static struct net_nat_options nat_options(const struct options *o,
 	};
 }
 
-static bool open_nat(struct loop *loop, const struct options *o,
+static bool open_nat(struct loop *const *loops, const struct options *o,
 		     const struct nic_options *nic, struct net_cable *cable,
 		     GError **error)
 {
 	const struct net_nat_options options = nat_options(o, nic);
 
-	return one_queue(cable, net_nat_open(loop, &options, error));
+	return one_queue(cable, net_nat_open(loops[0], &options, error));
 }
 
-static bool open_isolated(struct loop *loop, const struct options *o,
+static bool open_isolated(struct loop *const *loops, const struct options *o,
 			  const struct nic_options *nic,
 			  struct net_cable *cable, GError **error)
 {
@@ -58,14 +58,14 @@ static bool open_isolated(struct loop *loop, const struct options *o,
 			       "TCP, or --net nat");
 		return one_queue(cable, NULL);
 	}
-	return one_queue(cable, net_nat_open(loop, &options, error));
+	return one_queue(cable, net_nat_open(loops[0], &options, error));
 }
 
-static bool open_tap(struct loop *loop, const struct options *o,
+static bool open_tap(struct loop *const *loops, const struct options *o,
 		     const struct nic_options *nic, struct net_cable *cable,
 		     GError **error)
 {
-	return net_tap_open(loop, nic->argument, cable->count, cable, error);
+	return net_tap_open(loops, nic->argument, cable->count, cable, error);
 }
 
 static void passt_lost(const char *path)
@@ -78,19 +78,20 @@ static void passt_lost(const char *path)
 			"any more\n");
 }
 
-static bool open_passt(struct loop *loop, const struct options *o,
+static bool open_passt(struct loop *const *loops, const struct options *o,
 		       const struct nic_options *nic, struct net_cable *cable,
 		       GError **error)
 {
-	return one_queue(cable, net_passt_open(loop, nic->argument,
+	return one_queue(cable, net_passt_open(loops[0], nic->argument,
 					       passt_lost, error));
 }
 
-static bool open_socket(struct loop *loop, const struct options *o,
+static bool open_socket(struct loop *const *loops, const struct options *o,
 			const struct nic_options *nic,
 			struct net_cable *cable, GError **error)
 {
-	return one_queue(cable, net_socket_open(loop, nic->argument, error));
+	return one_queue(cable, net_socket_open(loops[0], nic->argument,
+						error));
 }
 
 const struct net_mode net_modes[] = {
@@ -98,7 +99,7 @@ const struct net_mode net_modes[] = {
 	  .help = "the host's network, by address translation" },
 	{ .name = "isolated", .forwards = true, .open = open_isolated,
 	  .help = "the same, but nothing outside is reached" },
-	{ .name = "tap", .argument = "NAME", .open = open_tap,
+	{ .name = "tap", .argument = "NAME", .queues = true, .open = open_tap,
 	  .help = "a tap device of the host" },
 	{ .name = "passt", .argument = "PATH", .argument_optional = true,
 	  .open = open_passt,

@@ -14,12 +14,14 @@ struct net_mode {
 	const char *argument;	/* what "NAME:" is followed by; NULL: nothing */
 	bool argument_optional;
 	bool forwards;		/* --publish works */
+	bool queues;		/* one for each channel; else there is one */
 	const char *help;
 	/*
-	 * On @loop, before it runs.  @cable gets as many queues as its count
-	 * says, or fewer.  False with an error for the user, and no queue.
+	 * @cable gets as many queues as its count says, or fewer, the n-th on
+	 * the n-th of @loops, which do not run yet.  False with an error for
+	 * the user, and no queue.
 	 */
-	bool (*open)(struct loop *loop, const struct options *o,
+	bool (*open)(struct loop *const *loops, const struct options *o,
 		     const struct nic_options *nic, struct net_cable *cable,
 		     GError **error);
 };

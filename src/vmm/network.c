@@ -16,7 +16,8 @@
 #define QUEUES_DEFAULT_MAX	8	/* as Hyper-V has it */
 
 struct nic {
-	struct iothread *io;
+	struct iothread *io[NET_QUEUES_MAX];	/* of each queue of the cable */
+	unsigned ios;				/* 0: there is no such NIC */
 	struct net_cable cable;
 	struct netvsp *nv;
 	const struct nic_options *options;
@@ -66,13 +67,35 @@ static void set_link(struct loop_note *note)
 						 __ATOMIC_ACQUIRE));
 }
 
-/* The loop goes last, but runs no more when its users go. */
+static bool make_loops(struct nic *nic, unsigned count,
+		       struct loop *loops[NET_QUEUES_MAX], GError **error)
+{
+	for (; nic->ios < count; nic->ios++) {
+		struct iothread *io = iothread_new(error);
+
+		if (!io)
+			return false;
+		iothread_set_batch(io);
+		nic->io[nic->ios] = io;
+		loops[nic->ios] = iothread_loop(io);
+	}
+	return true;
+}
+
+static void free_loops(struct nic *nic, unsigned left)
+{
+	while (nic->ios > left)
+		iothread_free(nic->io[--nic->ios]);
+}
+
+/* The loops go last, but none runs any more when their users go. */
 static void close_nic(struct nic *nic)
 {
-	iothread_stop(nic->io);
+	for (unsigned i = 0; i < nic->ios; i++)
+		iothread_stop(nic->io[i]);
 	netvsp_free(nic->nv);
 	net_cable_close(&nic->cable);
-	iothread_free(nic->io);
+	free_loops(nic, 0);
 	if (nic->own)
 		nic_options_free(nic->own);
 	*nic = (struct nic){ 0 };
@@ -106,16 +129,12 @@ static bool open_nic(struct network *n, unsigned index,
 	nic->options = options;
 	nic->link_note.run = set_link;
 	nic->withdrawn.run = withdrawn;
-	nic->io = iothread_new(error);
-	if (!nic->io)
+	nic->cable.count = options->mode->queues ? nv.max_queues : 1;
+	if (!make_loops(nic, nic->cable.count, loops, error) ||
+	    !options->mode->open(loops, o, options, &nic->cable, error))
 		return false;
-	for (unsigned i = 0; i < NET_QUEUES_MAX; i++)
-		loops[i] = iothread_loop(nic->io);
-	iothread_set_batch(nic->io);
-	nic->cable.count = nv.max_queues;
-	if (!options->mode->open(iothread_loop(nic->io), o, options,
-				 &nic->cable, error))
-		return false;
+	/* A device may have one queue where more were asked for. */
+	free_loops(nic, nic->cable.count);
 	if (n->capture)
 		capture(n->capture, index, &nic->cable);
 	nic->nv = netvsp_new(loops, n->gm, &nv, &nic->cable);
@@ -181,10 +200,18 @@ void network_offer(struct network *n, struct vmbus *bus)
 			vmbus_offer(bus, netvsp_device(n->nic[i].nv));
 }
 
+static bool start_loops(struct nic *nic, GError **error)
+{
+	for (unsigned i = 0; i < nic->ios; i++)
+		if (!iothread_start(nic->io[i], error))
+			return false;
+	return true;
+}
+
 bool network_start(struct network *n, GError **error)
 {
 	for (unsigned i = 0; i < NIC_MAX; i++)
-		if (n->nic[i].io && !iothread_start(n->nic[i].io, error))
+		if (!start_loops(&n->nic[i], error))
 			return false;
 	return true;
 }
@@ -206,7 +233,7 @@ void network_close(struct network *n)
 static int free_place(const struct network *n, GError **error)
 {
 	for (unsigned i = 0; i < NIC_MAX; i++)
-		if (!n->nic[i].io)
+		if (!n->nic[i].ios)
 			return (int)i;
 	user_error_set(error, EX_UNAVAILABLE, "net.full",
 		       "there is no place for another NIC",
@@ -220,8 +247,9 @@ static bool refuse_twin(const struct network *n,
 	for (unsigned i = 0; i < NIC_MAX; i++) {
 		g_autofree char *why = NULL;
 
-		if (!n->nic[i].io || memcmp(n->nic[i].options->mac,
-					    options->mac, sizeof(options->mac)))
+		if (!n->nic[i].ios || memcmp(n->nic[i].options->mac,
+					     options->mac,
+					     sizeof(options->mac)))
 			continue;
 		why = g_strdup_printf("NIC %u has the same mac=", i);
 		user_error_set(error, EX_USAGE, "net.twin",
@@ -236,14 +264,14 @@ static bool refuse_twin(const struct network *n,
 static bool has_forwards(const struct network *n)
 {
 	for (unsigned i = 0; i < NIC_MAX; i++)
-		if (n->nic[i].io && n->nic[i].options->forwards)
+		if (n->nic[i].ios && n->nic[i].options->forwards)
 			return true;
 	return false;
 }
 
 static bool start_nic(struct network *n, struct nic *nic, GError **error)
 {
-	if (!iothread_start(nic->io, error))
+	if (!start_loops(nic, error))
 		return false;
 	if (!vmbus_offer(n->bus, netvsp_device(nic->nv)))
 		return true;
@@ -283,7 +311,7 @@ static struct nic *find_nic(struct network *n, unsigned index, GError **error)
 {
 	g_autofree char *what = NULL;
 
-	if (index < NIC_MAX && n->nic[index].io && !n->nic[index].removed)
+	if (index < NIC_MAX && n->nic[index].ios && !n->nic[index].removed)
 		return &n->nic[index];
 	what = g_strdup_printf("there is no NIC %u", index);
 	user_error_set(error, EX_USAGE, "net.no-such-nic", what,
@@ -313,6 +341,6 @@ bool network_set_link(struct network *n, unsigned index, bool up,
 	if (!nic)
 		return false;
 	__atomic_store_n(&nic->link, up, __ATOMIC_RELEASE);
-	loop_post(iothread_loop(nic->io), &nic->link_note);
+	loop_post(iothread_loop(nic->io[0]), &nic->link_note);
 	return true;
 }

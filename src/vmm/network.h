@@ -2,7 +2,7 @@
 /*
  * network - the machine's NICs and what their cables end in.
  *
- * Each has an I/O thread, which its back end shares.  The order of what the
+ * Each has an I/O thread for each queue of its cable.  The order of what the
  * guest is offered is that of the command line, and the NICs' identity is
  * stable from run to run.
  *

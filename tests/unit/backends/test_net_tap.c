@@ -102,6 +102,15 @@ static int host_side(void)
 	return fd;
 }
 
+/* All queues on one loop. */
+static bool open_on(struct loop *loop, const char *name, unsigned queues,
+		    struct net_cable *cable, GError **error)
+{
+	struct loop *loops[] = { loop, loop, loop, loop };
+
+	return net_tap_open(loops, name, queues, cable, error);
+}
+
 static int setup(void **state)
 {
 	struct rig *r = g_new0(struct rig, 1);
@@ -109,7 +118,7 @@ static int setup(void **state)
 
 	*state = r;
 	r->loop = loop_new(NULL);
-	if (!r->loop || !net_tap_open(r->loop, "tap0", 1, &cable, NULL))
+	if (!r->loop || !open_on(r->loop, "tap0", 1, &cable, NULL))
 		return -1;
 	r->nb = cable.queue[0];
 	r->nb->user = (struct net_user){
@@ -505,7 +514,7 @@ static void the_mtu_is_the_devices(void **state)
 	/* Made by somebody else. */
 	assert_int_equal(ioctl(keep, TUNSETIFF, &make), 0);
 	device_ioctl(SIOCSIFMTU, &ifr);
-	assert_true(net_tap_open(loop, "tap0", 2, &cable, NULL));
+	assert_true(open_on(loop, "tap0", 2, &cable, NULL));
 	assert_int_equal(cable.count, 2);
 	assert_int_equal(cable.queue[0]->mtu_max, 4000);
 	assert_int_equal(cable.queue[1]->mtu_max, 4000);
@@ -519,8 +528,8 @@ static void an_only_queue_may_be_one_of_many(void **state)
 	struct loop *loop = loop_new(NULL);
 	struct net_cable two, one;
 
-	assert_true(net_tap_open(loop, "tap0", 2, &two, NULL));
-	assert_true(net_tap_open(loop, "tap0", 1, &one, NULL));
+	assert_true(open_on(loop, "tap0", 2, &two, NULL));
+	assert_true(open_on(loop, "tap0", 1, &one, NULL));
 	assert_int_equal(one.count, 1);
 	loop_free(loop);
 	net_cable_close(&one);
@@ -541,7 +550,7 @@ static void a_device_of_one_queue_has_no_second(void **state)
 	assert_int_equal(ioctl(maker, TUNSETIFF, &make), 0);
 	assert_int_equal(ioctl(maker, TUNSETPERSIST, 1), 0);
 	close(maker);
-	assert_true(net_tap_open(loop, "tap0", 4, &cable, NULL));
+	assert_true(open_on(loop, "tap0", 4, &cable, NULL));
 	assert_int_equal(cable.count, 1);
 	delete_device();
 	loop_free(loop);
@@ -579,7 +588,7 @@ static void a_flow_is_answered_on_its_queue(void **state)
 	uint8_t bytes[256], got[2048];
 	struct net_frame f;
 
-	assert_true(net_tap_open(r.loop, "tap0", 4, &cable, NULL));
+	assert_true(open_on(r.loop, "tap0", 4, &cable, NULL));
 	assert_int_equal(cable.count, 4);
 	bring_up();
 	r.host = host_side();
@@ -609,7 +618,7 @@ static void assert_error(const char *name, unsigned queues, int status,
 	struct loop *loop = loop_new(NULL);
 	GError *error = NULL;
 
-	assert_false(net_tap_open(loop, name, queues, &cable, &error));
+	assert_false(open_on(loop, name, queues, &cable, &error));
 	assert_int_equal(cable.count, 0);
 	assert_int_equal(error->code, status);
 	assert_non_null(strstr(error->message, id));
@@ -653,7 +662,7 @@ static void without_permission(const char *name, const char *id)
 		if (unshare(CLONE_NEWUSER) < 0)
 			_exit(77);
 		loop = loop_new(NULL);
-		if (net_tap_open(loop, name, 1, &cable, &error))
+		if (open_on(loop, name, 1, &cable, &error))
 			_exit(1);
 		_exit(error->code != EX_NOPERM || !strstr(error->message, id));
 	}

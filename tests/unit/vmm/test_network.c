@@ -5,8 +5,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backends/net_nat.h"
@@ -197,6 +203,72 @@ static void a_nic_goes_with_what_was_asked_of_it(void **state)
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/*
+ * Threads, of a child that has a network of its own.
+ */
+static unsigned threads(void)
+{
+	GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
+	unsigned n = 0;
+
+	while (g_dir_read_name(dir))
+		n++;
+	g_dir_close(dir);
+	return n;
+}
+
+/* A tap device that can have but one queue. */
+static bool make_tap1(void)
+{
+	struct ifreq ifr = { .ifr_name = "tap1",
+			     .ifr_flags = IFF_TAP | IFF_NO_PI };
+	autofd fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	return fd >= 0 && !ioctl(fd, TUNSETIFF, &ifr) &&
+	       !ioctl(fd, TUNSETPERSIST, 1);
+}
+
+static bool counts_are_right(void)
+{
+	static const struct { const char *net; unsigned threads; } cases[] = {
+		{ "isolated,queues=3", 1 }, { "tap:tap0,queues=3", 3 },
+		{ "tap:tap0,queues=1", 1 }, { "tap:tap1,queues=3", 1 },
+	};
+	void *state = NULL;
+
+	setup(&state);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		unsigned before = threads();
+
+		if (network_add(&r.network, cases[i].net, NULL) != 1 ||
+		    threads() - before != cases[i].threads)
+			return false;
+		remove_nic(1);
+		if (threads() != before)
+			return false;
+	}
+	teardown(&state);
+	return true;
+}
+
+static void a_nic_has_a_thread_for_each_queue_of_its_cable(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if ((unshare(CLONE_NEWNET) < 0 &&
+		     unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) || !make_tap1())
+			_exit(77);
+		_exit(!counts_are_right());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +278,8 @@ int main(void)
 		TEST(what_cannot_be_is_refused),
 		TEST(a_nic_that_is_not_there_cannot_be_used),
 		TEST(a_nic_goes_with_what_was_asked_of_it),
+		cmocka_unit_test(
+			a_nic_has_a_thread_for_each_queue_of_its_cable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
