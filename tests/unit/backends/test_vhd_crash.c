@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/block_mem.h"
 #include "backends/vhd.h"
-#include "core/util.h"
+#include "block_recorder.h"
 
 #define BLOCK		(64u << 10)
 #define DISK_SIZE	(24 * BLOCK)
@@ -22,21 +21,6 @@
 #define LARGE_SIZE	(200 * BLOCK)
 #define NAME		"disk.vhd"
 
-/* A request that the file was asked for. */
-struct entry {
-	enum block_op op;
-	bool fua;
-	uint64_t offset, len;
-	uint8_t *data;		/* of a write */
-};
-
-/* A backend that notes what another one is asked to change. */
-struct recorder {
-	struct block_backend bb;
-	struct block_backend *inner;
-	GArray *log;		/* struct entry */
-};
-
 /* What sectors have to be at least, from a place in the log on. */
 struct promise {
 	unsigned from;
@@ -44,85 +28,20 @@ struct promise {
 };
 
 static struct loop *loop;
-static GArray *log_of_file;
+static struct recorder recorder;
+static GRand *order;		/* of requests to the file */
+static GArray *log_of_file;	/* struct record */
 static GArray *promises;	/* struct promise */
-static uint8_t *start;		/* the file, before the log */
-static uint64_t start_size;
+static struct block_backend *start;	/* the file, before the log */
 static uint8_t latest[SECTORS];
 static unsigned busy;
 
-static void note(struct recorder *r, const struct block_request *rq)
+/* From now on, of @mem, which passes. */
+static struct block_backend *record(struct block_backend *mem)
 {
-	struct entry e = { rq->op, rq->fua, rq->offset, rq->len, NULL };
-	uint8_t *to;
-
-	if (rq->op == BLOCK_READ)
-		return;
-	if (rq->op == BLOCK_WRITE) {
-		to = e.data = g_malloc(rq->len);
-		for (int i = 0; i < rq->iovcnt; i++) {
-			memcpy(to, rq->iov[i].iov_base, rq->iov[i].iov_len);
-			to += rq->iov[i].iov_len;
-		}
-	}
-	g_array_append_val(r->log, e);
-}
-
-static void sync_size(struct recorder *r, const struct block_request *rq)
-{
-	if (rq->op == BLOCK_GROW)
-		r->bb.size = rq->offset;
-}
-
-static void recorder_submit(struct block_backend *bb,
-			    struct block_request *rq)
-{
-	struct recorder *r = container_of(bb, struct recorder, bb);
-
-	note(r, rq);
-	block_submit(r->inner, rq);
-	sync_size(r, rq);
-}
-
-static int recorder_perform(struct block_backend *bb,
-			    struct block_request *rq)
-{
-	struct recorder *r = container_of(bb, struct recorder, bb);
-
-	note(r, rq);
-	sync_size(r, rq);
-	return r->inner->ops->perform(r->inner, rq);
-}
-
-static void recorder_close(struct block_backend *bb)
-{
-	struct recorder *r = container_of(bb, struct recorder, bb);
-
-	block_close(r->inner);
-	g_free(r);
-}
-
-static const struct block_backend_ops recorder_ops = {
-	.name = "recorder",
-	.submit = recorder_submit,
-	.perform = recorder_perform,
-	.close = recorder_close,
-};
-
-static struct block_backend *recorder_new(struct block_backend *inner)
-{
-	struct recorder *r = g_new0(struct recorder, 1);
-
-	r->bb = *inner;
-	r->bb.ops = &recorder_ops;
-	r->inner = inner;
-	r->log = log_of_file;
-	return &r->bb;
-}
-
-static void entry_clear(void *p)
-{
-	g_free(((struct entry *)p)->data);
+	block_close(recorder.mem);
+	recorder_init(&recorder, loop, mem, log_of_file, order);
+	return &recorder.bb;
 }
 
 static struct block_backend *new_file(void)
@@ -195,50 +114,18 @@ static void live(GRand *r, struct block_backend *bb)
 	}
 }
 
-static void apply(GByteArray *file, const struct entry *e)
-{
-	uint64_t end = e->op == BLOCK_GROW ? e->offset : e->offset + e->len;
-	guint old = file->len;
-
-	if (e->op == BLOCK_FLUSH)
-		return;
-	if (end > old) {
-		g_byte_array_set_size(file, (guint)end);
-		memset(file->data + old, 0, end - old);
-	}
-	if (e->op == BLOCK_WRITE)
-		memcpy(file->data + e->offset, e->data, e->len);
-	else if (e->op == BLOCK_WRITE_ZEROES)
-		memset(file->data + e->offset, 0, e->len);
-}
-
-/* Whether entry @i is in the file, @stable being the last flush. */
-static bool survives(unsigned i, unsigned stable, GRand *r)
-{
-	return !r || i < stable ||
-	       g_array_index(log_of_file, struct entry, i).fua ||
-	       g_rand_boolean(r);
-}
-
-/* The first @n entries, those behind the last flush only if @r says so. */
+/*
+ * The first @n entries, those behind the last flush only if @r says so.  The
+ * format does not know of sectors that are torn.
+ */
 static struct block_backend *crashed(unsigned n, GRand *r)
 {
-	g_autoptr(GByteArray) file = g_byte_array_new();
-	struct block_backend *mem;
-	unsigned stable = 0;
+	const struct crash c = {
+		.loop = loop, .records = log_of_file, .when = n, .rand = r,
+		.how = r ? CRASH_PARTS : CRASH_ALL,
+	};
 
-	g_byte_array_append(file, start, (guint)start_size);
-	for (unsigned i = 0; i < n; i++)
-		if (g_array_index(log_of_file, struct entry, i).op ==
-		    BLOCK_FLUSH)
-			stable = i;
-	for (unsigned i = 0; i < n; i++)
-		if (survives(i, stable, r))
-			apply(file, &g_array_index(log_of_file, struct entry,
-						   i));
-	mem = block_mem_new(loop, file->len, 512);
-	memcpy(block_mem_bytes(mem), file->data, file->len);
-	return mem;
+	return crash_file(&c, start);
 }
 
 static void check(unsigned n, GRand *r)
@@ -266,17 +153,16 @@ static void begin(void)
 {
 	loop = loop_new(NULL);
 	assert_non_null(loop);
-	log_of_file = g_array_new(FALSE, FALSE, sizeof(struct entry));
-	g_array_set_clear_func(log_of_file, entry_clear);
+	order = g_rand_new_with_seed(7);
+	log_of_file = records_new();
 	promises = g_array_new(FALSE, FALSE, sizeof(struct promise));
 }
 
 /* What is recorded from now on begins with what @mem has. */
 static void begin_log(struct block_backend *mem)
 {
-	g_free(start);
-	start_size = mem->size;
-	start = g_memdup2(block_mem_bytes(mem), start_size);
+	block_close(start);
+	start = copy_of_mem(loop, mem);
 	g_array_set_size(log_of_file, 0);
 }
 
@@ -284,7 +170,9 @@ static void end(void)
 {
 	g_array_unref(promises);
 	g_array_unref(log_of_file);
-	g_clear_pointer(&start, g_free);
+	g_clear_pointer(&start, block_close);
+	g_clear_pointer(&recorder.mem, block_close);
+	g_rand_free(order);
 	loop_free(loop);
 }
 
@@ -297,7 +185,7 @@ static void nothing_that_was_promised_is_lost(void **state)
 		begin();
 		mem = new_file();
 		begin_log(mem);
-		bb = vhd_open(loop, recorder_new(mem), &options, NULL);
+		bb = vhd_open(loop, record(mem), &options, NULL);
 		assert_non_null(bb);
 		live(r, bb);
 		block_close(bb);
@@ -336,12 +224,12 @@ static void a_disk_has_its_old_size_or_its_new_one(void **state)
 
 	begin();
 	file = new_file();
-	bb = vhd_open(loop, recorder_new(file), &options, NULL);
+	bb = vhd_open(loop, record(file), &options, NULL);
 	live(r, bb);
 	request(bb, BLOCK_FLUSH, false, 0, NULL, 0);
 	begin_log(file);
 	block_close(bb);
-	file = recorder_new(crashed(0, NULL));
+	file = record(crashed(0, NULL));
 	assert_true(vhd_read_facts(file, NAME, &facts, NULL));
 	assert_int_equal(vhd_resize(file, &facts, LARGE_SIZE), 0);
 	assert_int_equal(vhd_resize(file, &facts, DISK_SIZE - 512), -EINVAL);
@@ -417,12 +305,12 @@ static void a_child_has_its_old_parent_or_its_new_one(void **state)
 	parent = make_parent();
 	other = g_strconcat(parent, ".moved", NULL);
 	file = new_child(parent);
-	bb = vhd_open(loop, recorder_new(file), &options, NULL);
+	bb = vhd_open(loop, record(file), &options, NULL);
 	live(r, bb);
 	request(bb, BLOCK_FLUSH, false, 0, NULL, 0);
 	begin_log(file);
 	block_close(bb);
-	file = recorder_new(crashed(0, NULL));
+	file = record(crashed(0, NULL));
 	assert_true(vhd_read_facts(file, NAME, &facts, NULL));
 	assert_int_equal(link(parent, other), 0);
 	assert_int_equal(vhd_rebase(file, &facts, NAME, other, NULL), 0);

@@ -2,14 +2,13 @@
 /*
  * Crashes of the host.  A file that keeps a record of what is done to it is
  * written through a VHDX; then, for each instant, a file is made as a crash
- * could have left it: all that a flush has covered, and of what came later
- * some, in parts.  It has to open and to have all that was flushed.
+ * could have left it.  It has to open and to have all that was flushed.
  */
 #include "vhdx_rig.h"
 
 #include <unistd.h>
 
-#include "core/util.h"
+#include "block_recorder.h"
 
 #define CELL		(64u << 10)
 #define CELLS		160u		/* 10 MiB */
@@ -19,24 +18,6 @@
 #define LARGE_SIZE	(300u * UINT64_C(1024) * MIB)	/* for a longer BAT */
 #define CHILD_STEPS	15u	/* then few blocks are partial any more */
 #define CHILDREN	3u
-
-/* What was done to the file, in order. */
-struct record {
-	enum block_op op;
-	uint64_t offset, len;
-	uint8_t *bytes;
-	unsigned covers;	/* BLOCK_FLUSH: records that are stable */
-};
-
-struct recorder {
-	struct block_backend bb;
-	struct loop *loop;
-	struct loop_note note;
-	GQueue queue;
-	GRand *rand;
-	GArray *records;
-	struct block_backend *mem;
-};
 
 /* What was written to a cell, and when: counts of records. */
 struct version {
@@ -48,71 +29,6 @@ static struct rig rig;
 static struct recorder recorder;
 static GArray *versions[CELLS];
 static char *parent;		/* its file; NULL: the disk has none */
-
-static void act(struct recorder *r, const struct block_request *rq)
-{
-	struct record record = {
-		.op = rq->op, .offset = rq->offset, .len = rq->len,
-		/* Set when it was submitted. */
-		.covers = (unsigned)rq->result,
-	};
-
-	if (rq->op == BLOCK_WRITE) {
-		uint8_t *to = record.bytes = g_malloc(rq->len);
-
-		for (int i = 0; i < rq->iovcnt; i++) {
-			memcpy(to, rq->iov[i].iov_base, rq->iov[i].iov_len);
-			to += rq->iov[i].iov_len;
-		}
-	}
-	if (rq->op != BLOCK_READ)
-		g_array_append_val(r->records, record);
-	r->mem->ops->perform(r->mem, (struct block_request *)rq);
-	r->bb.size = r->mem->size;
-}
-
-static void recorder_run(struct loop_note *note)
-{
-	struct recorder *r = container_of(note, struct recorder, note);
-	struct block_request *rq;
-
-	/* One at a time and in any order, so that they and flushes mix. */
-	rq = g_queue_pop_nth(&r->queue, (guint)
-			     g_rand_int_range(r->rand, 0,
-					      (gint32)r->queue.length));
-	if (!g_queue_is_empty(&r->queue))
-		loop_post(r->loop, &r->note);
-	act(r, rq);
-	rq->result = 0;
-	rq->done(rq);
-}
-
-static void recorder_submit(struct block_backend *bb, struct block_request *rq)
-{
-	struct recorder *r = container_of(bb, struct recorder, bb);
-
-	rq->result = (int)r->records->len;
-	g_queue_push_tail(&r->queue, rq);
-	loop_post(r->loop, &r->note);
-}
-
-static int recorder_perform(struct block_backend *bb, struct block_request *rq)
-{
-	struct recorder *r = container_of(bb, struct recorder, bb);
-
-	rq->result = (int)r->records->len;
-	act(r, rq);
-	return 0;
-}
-
-static void recorder_close(struct block_backend *bb)
-{
-}
-
-static const struct block_backend_ops recorder_ops = {
-	.name = "recorder", .submit = recorder_submit,
-	.perform = recorder_perform, .close = recorder_close,
-};
 
 static void set_version(unsigned cell, uint8_t value)
 {
@@ -126,14 +42,8 @@ static void make_recorder(void)
 {
 	rig = (struct rig){ .loop = loop_new(NULL) };
 	rig.buf = g_malloc(RIG_BUFFER);
-	recorder = (struct recorder){
-		.loop = rig.loop, .note.run = recorder_run,
-		.rand = g_rand_new_with_seed(5),
-		.mem = block_mem_new(rig.loop, MIB, 512),
-		.records = g_array_new(FALSE, FALSE, sizeof(struct record)),
-	};
-	recorder.bb = *recorder.mem;
-	recorder.bb.ops = &recorder_ops;
+	recorder_init(&recorder, rig.loop, block_mem_new(rig.loop, MIB, SECTOR),
+		      records_new(), g_rand_new_with_seed(5));
 }
 
 static int setup(void **state)
@@ -189,9 +99,6 @@ static int setup_child(void **state)
 
 static int teardown(void **state)
 {
-	for (unsigned i = 0; i < recorder.records->len; i++)
-		g_free(g_array_index(recorder.records, struct record,
-				     i).bytes);
 	g_array_unref(recorder.records);
 	g_rand_free(recorder.rand);
 	for (unsigned i = 0; i < CELLS; i++)
@@ -266,33 +173,6 @@ static void use_disk(GRand *rand, unsigned steps, int zeroes)
 	}
 }
 
-static void redo(struct block_backend *mem, const struct record *r,
-		 GRand *torn)
-{
-	uint64_t end = r->op == BLOCK_WRITE_ZEROES ? 0 : r->offset + r->len;
-	uint8_t *to;
-
-	if (r->op == BLOCK_GROW && r->offset < mem->size)
-		mem->ops->perform(mem, &(struct block_request){
-			.op = BLOCK_GROW, .offset = r->offset,
-		});
-	/* So does a write behind the end. */
-	if (end > mem->size)
-		mem->ops->perform(mem, &(struct block_request){
-			.op = BLOCK_GROW, .offset = end,
-		});
-	to = block_mem_bytes(mem) + r->offset;
-	for (uint64_t at = 0; at < r->len && r->offset < mem->size;
-	     at += SECTOR) {
-		if (torn && g_rand_boolean(torn))
-			continue;
-		if (r->op == BLOCK_WRITE)
-			memcpy(to + at, r->bytes + at, SECTOR);
-		else if (r->op == BLOCK_WRITE_ZEROES)
-			memset(to + at, 0, SECTOR);
-	}
-}
-
 /* Whether a sector may have @value after a crash at @when. */
 static bool is_possible(unsigned cell, uint8_t value, unsigned when)
 {
@@ -353,32 +233,22 @@ static void open_and_check(struct block_backend *mem, unsigned when)
 /* First by someone who does not write. */
 static void check_file(struct block_backend *mem, unsigned when)
 {
-	struct block_backend *copy = block_mem_new(rig.loop, mem->size, 512);
+	struct block_backend *copy = copy_of_mem(rig.loop, mem);
 
-	memcpy(block_mem_bytes(copy), block_mem_bytes(mem), mem->size);
 	copy->read_only = true;
 	open_and_check(copy, when);
 	open_and_check(mem, when);
 }
 
-/* @how: of what no flush has covered, all, nothing, or parts. */
 static void crash(struct block_backend *base, unsigned from, unsigned when,
-		  unsigned how, GRand *rand)
+		  enum crash_how how, GRand *rand)
 {
-	struct block_backend *mem = block_mem_new(rig.loop, base->size, 512);
-	const struct record *r = (const void *)recorder.records->data;
-	unsigned stable = from;
+	const struct crash c = {
+		.loop = rig.loop, .records = recorder.records, .from = from,
+		.when = when, .how = how, .rand = rand,
+	};
 
-	memcpy(block_mem_bytes(mem), block_mem_bytes(base), base->size);
-	for (unsigned i = from; i < when; i++)
-		if (r[i].op == BLOCK_FLUSH && r[i].covers > stable)
-			stable = r[i].covers;
-	for (unsigned i = from; i < when; i++)
-		if (i < stable || how == 0)
-			redo(mem, &r[i], NULL);
-		else if (how > 1 && g_rand_boolean(rand))
-			redo(mem, &r[i], how == 3 ? rand : NULL);
-	check_file(mem, when);
+	check_file(crash_file(&c, base), when);
 }
 
 static void survive(unsigned seed, unsigned steps, int zeroes)
@@ -389,16 +259,14 @@ static void survive(unsigned seed, unsigned steps, int zeroes)
 	unsigned from;
 
 	from = recorder.records->len;
-	base = block_mem_new(rig.loop, recorder.mem->size, 512);
-	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
-	       base->size);
+	base = copy_of_mem(rig.loop, recorder.mem);
 	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_non_null(rig.bb);
 	use_disk(rand, steps, zeroes);
 	block_close(rig.bb);
 	r = (const void *)recorder.records->data;
 	for (unsigned when = from; when <= recorder.records->len; when++)
-		crash(base, from, when, when % 4, rand);
+		crash(base, from, when, when % CRASH_HOWS, rand);
 	/* It was worth it: entries in the log, and space used again. */
 	assert_true(recorder.records->len - from > 3 * steps);
 	assert_true(r[from].op == BLOCK_WRITE);
@@ -427,16 +295,14 @@ static void a_child_has_its_old_parent_or_its_new_one(void **state)
 	unsigned from = recorder.records->len;
 	struct block_backend *base;
 
-	base = block_mem_new(rig.loop, recorder.mem->size, 512);
-	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
-	       base->size);
+	base = copy_of_mem(rig.loop, recorder.mem);
 	assert_int_equal(link(parent, other), 0);
 	assert_int_equal(vhdx_rebase(&recorder.bb, "crashed", other, NULL), 0);
 	for (unsigned when = from; when <= recorder.records->len; when++)
-		for (unsigned how = 0; how < 4; how++)
+		for (unsigned how = 0; how < CRASH_HOWS; how++)
 			crash(base, from, when, how, rand);
 	unlink(parent);
-	crash(base, from, recorder.records->len, 0, rand);
+	crash(base, from, recorder.records->len, CRASH_ALL, rand);
 	unlink(other);
 	block_close(base);
 }
@@ -452,14 +318,12 @@ static void a_disk_has_its_old_size_or_its_new_one(void **state)
 	flush_all();
 	block_close(rig.bb);
 	from = recorder.records->len;
-	base = block_mem_new(rig.loop, recorder.mem->size, 512);
-	memcpy(block_mem_bytes(base), block_mem_bytes(recorder.mem),
-	       base->size);
+	base = copy_of_mem(rig.loop, recorder.mem);
 	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_int_equal(vhdx_resize(rig.bb, LARGE_SIZE), 0);
 	block_close(rig.bb);
 	for (unsigned when = from; when <= recorder.records->len; when++)
-		for (unsigned how = 0; how < 4; how++)
+		for (unsigned how = 0; how < CRASH_HOWS; how++)
 			crash(base, from, when, how, rand);
 	rig.bb = rig_open(&rig, &recorder.bb, "recorded", NULL);
 	assert_int_equal(rig.bb->size, LARGE_SIZE);
