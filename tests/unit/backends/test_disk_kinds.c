@@ -14,6 +14,7 @@
 #include "backends/block_overlay.h"
 #include "backends/vhd.h"
 #include "backends/vhdx.h"
+#include "run_command.h"
 
 #define KIB		1024u
 #define SIZE		(5000 * KIB)
@@ -163,21 +164,6 @@ static void make(void (*create)(const char *path, const char *parent),
 	if (child)
 		create(image, below);
 	write_half(image, 1);
-}
-
-static bool run(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-static bool run(const char *format, ...)
-{
-	g_autofree char *command = NULL;
-	int status = -1;
-	va_list ap;
-
-	va_start(ap, format);
-	command = g_strdup_vprintf(format, ap);
-	va_end(ap);
-	return g_spawn_command_line_sync(command, NULL, NULL, &status, NULL) &&
-	       status == 0;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "backends/block_now.h"
 #include "backends/block_open.h"
 #include "backends/vhd.h"
+#include "run_command.h"
 
 #define SIZE		(9 * MIB + 1024)
 #define ROUNDS		5
@@ -18,22 +19,6 @@
 static struct rig rig;
 static uint64_t shadow_size;
 static char *dir, *image, *raw;
-
-static bool qemu_img(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-static bool qemu_img(const char *format, ...)
-{
-	g_autofree char *words = NULL, *command = NULL;
-	int status = -1;
-	va_list ap;
-
-	va_start(ap, format);
-	words = g_strdup_vprintf(format, ap);
-	va_end(ap);
-	command = g_strdup_printf("qemu-img %s", words);
-	return g_spawn_command_line_sync(command, NULL, NULL, &status, NULL) &&
-	       status == 0;
-}
 
 static int setup(void **state)
 {
@@ -112,9 +97,9 @@ static void agree(const char *format)
 					(gssize)shadow_size, NULL));
 	/* It has no check of the other one. */
 	if (!strcmp(format, "vhdx"))
-		assert_true(qemu_img("check -f vhdx %s", image));
-	assert_true(qemu_img("compare -f %s -F raw %s %s", format, image,
-			     raw));
+		assert_true(run("qemu-img check -f vhdx %s", image));
+	assert_true(run("qemu-img compare -f %s -F raw %s %s", format, image,
+			raw));
 }
 
 /* Sizes that no format has to round. */
@@ -153,7 +138,7 @@ static void vhds_of_ours(void **state)
 		{ .type = VHD_FIXED, .size = SIZE },
 	};
 
-	if (!qemu_img("--version"))
+	if (!run("qemu-img --version"))
 		skip();
 	for (unsigned i = 0; i < G_N_ELEMENTS(options); i++) {
 		const struct block_file_options o = { .path = image };
@@ -178,7 +163,7 @@ static void vhdxs_of_ours(void **state)
 		{ .size = SIZE, .block_size = 2 << 20, .fixed = true },
 	};
 
-	if (!qemu_img("--version"))
+	if (!run("qemu-img --version"))
 		skip();
 	for (unsigned i = 0; i < G_N_ELEMENTS(options); i++) {
 		begin();
@@ -202,13 +187,13 @@ static void what_qemu_img_makes(void **state)
 		{ "vhdx", "subformat=fixed,block_size=1M", resize_vhdx },
 	};
 
-	if (!qemu_img("--version"))
+	if (!run("qemu-img --version"))
 		skip();
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		begin();
-		assert_true(qemu_img("create -f %s -o %s %s %" G_GUINT64_FORMAT,
-				     kinds[i].format, kinds[i].options, image,
-				     SIZE));
+		assert_true(run("qemu-img create -f %s -o %s %s %"
+				G_GUINT64_FORMAT, kinds[i].format,
+				kinds[i].options, image, SIZE));
 		live(kinds[i].format, kinds[i].resize, i);
 	}
 }

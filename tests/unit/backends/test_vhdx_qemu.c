@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/block_file.h"
+#include "run_command.h"
 
 static struct rig rig;
 static char *dir;
@@ -12,21 +13,6 @@ static char *dir;
 static char *in_dir(const char *name)
 {
 	return g_build_filename(dir, name, NULL);
-}
-
-/* Run a command; its status. */
-static int run(const char *format, ...)
-{
-	g_autofree char *command = NULL;
-	int status = -1;
-	va_list ap;
-
-	va_start(ap, format);
-	command = g_strdup_vprintf(format, ap);
-	va_end(ap);
-	if (!g_spawn_command_line_sync(command, NULL, NULL, &status, NULL))
-		return -1;
-	return status;
 }
 
 static int setup(void **state)
@@ -104,15 +90,15 @@ static void what_qemu_img_makes_is_read_and_written(void **state)
 	const uint64_t size = 40 * MIB + 512;
 	g_autofree char *raw = in_dir("raw"), *vhdx = in_dir("vhdx");
 
-	if (run("qemu-img --version") != 0)
+	if (!run("qemu-img --version"))
 		skip();
 	for (unsigned i = 0; i < G_N_ELEMENTS(options); i++) {
 		g_autoptr(GRand) rand = g_rand_new_with_seed(i);
 
 		make_raw(raw, size);
 		load_shadow(raw, size);
-		assert_int_equal(run("qemu-img convert -f raw -O vhdx -o %s "
-				     "%s %s", options[i], raw, vhdx), 0);
+		assert_true(run("qemu-img convert -f raw -O vhdx -o %s "
+				"%s %s", options[i], raw, vhdx));
 		open_disk(vhdx, true);
 		assert_int_equal(rig.bb->size, size);
 		rig_compare(&rig);
@@ -123,9 +109,9 @@ static void what_qemu_img_makes_is_read_and_written(void **state)
 		close_disk();
 		assert_true(g_file_set_contents(raw, (char *)rig.shadow,
 						(gssize)size, NULL));
-		assert_int_equal(run("qemu-img check -f vhdx %s", vhdx), 0);
-		assert_int_equal(run("qemu-img compare -f vhdx -F raw %s %s",
-				     vhdx, raw), 0);
+		assert_true(run("qemu-img check -f vhdx %s", vhdx));
+		assert_true(run("qemu-img compare -f vhdx -F raw %s %s",
+				vhdx, raw));
 		unlink(vhdx);
 	}
 }
@@ -141,14 +127,14 @@ static void qemu_img_reads_what_we_make(void **state)
 	};
 	g_autofree char *raw = in_dir("raw"), *vhdx = in_dir("vhdx");
 
-	if (run("qemu-img --version") != 0)
+	if (!run("qemu-img --version"))
 		skip();
 	for (unsigned i = 0; i < G_N_ELEMENTS(options); i++) {
 		g_autoptr(GRand) rand = g_rand_new_with_seed(i);
 
 		assert_true(vhdx_create(vhdx, &options[i], NULL));
 		assert_false(vhdx_create(vhdx, &options[i], NULL));
-		assert_int_equal(run("qemu-img check -f vhdx %s", vhdx), 0);
+		assert_true(run("qemu-img check -f vhdx %s", vhdx));
 		g_free(rig.shadow);
 		rig.shadow = g_malloc0(options[i].size);
 		open_disk(vhdx, false);
@@ -158,9 +144,9 @@ static void qemu_img_reads_what_we_make(void **state)
 		assert_true(g_file_set_contents(raw, (char *)rig.shadow,
 						(gssize)options[i].size,
 						NULL));
-		assert_int_equal(run("qemu-img check -f vhdx %s", vhdx), 0);
-		assert_int_equal(run("qemu-img compare -f vhdx -F raw %s %s",
-				     vhdx, raw), 0);
+		assert_true(run("qemu-img check -f vhdx %s", vhdx));
+		assert_true(run("qemu-img compare -f vhdx -F raw %s %s",
+				vhdx, raw));
 		unlink(vhdx);
 	}
 }
