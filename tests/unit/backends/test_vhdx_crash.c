@@ -230,13 +230,16 @@ static void open_and_check(struct block_backend *mem, unsigned when)
 	block_close(rig.bb);
 }
 
-/* First by someone who does not write. */
+/* First by someone who does not write; one of three, since it takes time. */
 static void check_file(struct block_backend *mem, unsigned when)
 {
-	struct block_backend *copy = copy_of_mem(rig.loop, mem);
+	struct block_backend *copy;
 
-	copy->read_only = true;
-	open_and_check(copy, when);
+	if (when % 3 == 0) {
+		copy = copy_of_mem(rig.loop, mem);
+		copy->read_only = true;
+		open_and_check(copy, when);
+	}
 	open_and_check(mem, when);
 }
 
