@@ -81,7 +81,6 @@ static void settle_held(struct storvsp_slot *slot)
 
 static void submit(struct storvsp_slot *slot, struct storvsp_request *rq)
 {
-	rq->slot = slot;
 	if (slot->hold) {
 		rq->next = NULL;
 		*slot->held_end = rq;
@@ -146,6 +145,8 @@ static void request_free(struct storvsp_request *rq)
 {
 	struct storvsp_channel *sc = rq->sc;
 
+	if (rq->slot)
+		sc->of_lun[rq->slot - sc->sv->slot]--;
 	rq->next = sc->free;
 	sc->free = rq;
 	sc->in_flight--;
@@ -199,16 +200,18 @@ static void reply(struct storvsp_request *rq, uint8_t srb_status,
 #define MODE_SENSE_10		0x5a
 #define REPORT_LUNS		0xa0
 
-/*
- * Linux takes these commands for successes even if they fail, and looks at the
- * buffer: let it find zeroes rather than what was there.
- */
-static void clear_ignored_failure(const struct scsi_request *rq)
+/* Linux takes these commands for successes even if they fail ... */
+static bool failure_is_ignored(const struct scsi_request *rq)
 {
 	uint8_t op = rq->cdb[0];
 
-	if (rq->dir != SCSI_DATA_IN ||
-	    (op != INQUIRY && op != MODE_SENSE_6 && op != MODE_SENSE_10))
+	return op == INQUIRY || op == MODE_SENSE_6 || op == MODE_SENSE_10;
+}
+
+/* ... and looks at the buffer: let it find zeroes, not what was there. */
+static void clear_ignored_failure(const struct scsi_request *rq)
+{
+	if (rq->dir != SCSI_DATA_IN || !failure_is_ignored(rq))
 		return;
 	for (int i = 0; i < rq->data_cnt; i++)
 		memset(rq->data[i].iov_base, 0, rq->data[i].iov_len);
@@ -385,6 +388,33 @@ static void no_lun(struct storvsp *sv, struct storvsp_request *rq)
 	absent(rq, SRB_STATUS_INVALID_LUN);
 }
 
+/* It has what a LUN may have of the channel's pool beside others. */
+static bool is_full(const struct storvsp_request *rq, unsigned number)
+{
+	const struct storvsp *sv = rq->sc->sv;
+
+	if (rq->sc->of_lun[number] < LUN_DEPTH || failure_is_ignored(&rq->scsi))
+		return false;
+	for (unsigned i = 0; i < STORVSP_LUN_MAX; i++)
+		if (i != number && lun_of(&sv->slot[i]))
+			return true;
+	return false;
+}
+
+static void to_lun(struct storvsp_request *rq, unsigned number)
+{
+	struct storvsp_slot *slot = &rq->sc->sv->slot[number];
+
+	if (is_full(rq, number)) {
+		rq->scsi.status = SCSI_TASK_SET_FULL;
+		reply(rq, SRB_STATUS_BUSY, 0);
+		return;
+	}
+	rq->slot = slot;
+	rq->sc->of_lun[number]++;
+	submit(slot, rq);
+}
+
 static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 {
 	const struct vmscsi_request *srb = &rq->packet.vm_srb;
@@ -399,7 +429,7 @@ static void execute_srb(struct storvsp *sv, struct storvsp_request *rq)
 	else if (!is_target)
 		absent(rq, SRB_STATUS_INVALID_TARGET_ID);
 	else if (lun)
-		submit(&sv->slot[srb->lun], rq);
+		to_lun(rq, srb->lun);
 	else
 		no_lun(sv, rq);
 }
@@ -433,6 +463,7 @@ static void handle_srb(struct storvsp_channel *sc, struct vmbus_packet *pkt,
 	rq->packet = *p;
 	rq->packet_len = len;
 	rq->trans_id = pkt->desc.trans_id;
+	rq->slot = NULL;
 	ret = decode_srb(sv, pkt, rq);
 	if (ret) {
 		trace(TRACE_STORVSP, "storvsp.reject error=%d", -ret);

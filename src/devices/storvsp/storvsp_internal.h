@@ -11,7 +11,12 @@
 #include "devices/storvsp/storvsp.h"
 #include "devices/storvsp/storvsp_proto.h"
 
-#define QUEUE_DEPTH	256	/* requests under way in one channel */
+#define QUEUE_DEPTH	512	/* requests under way in one channel */
+/*
+ * Those of a LUN that is not alone, so that one that is slow leaves some to the
+ * others.  Linux has 316 under way at most, by the size of its ring.
+ */
+#define LUN_DEPTH	(QUEUE_DEPTH / 4 * 3)
 #define IOV_MAX_COUNT	(STORVSP_TRANSFER_MAX / 4096 + 2)
 
 enum init_state {
@@ -33,7 +38,7 @@ struct storvsp_slot {
 struct storvsp_request {
 	struct scsi_request scsi;
 	struct storvsp_channel *sc;
-	struct storvsp_slot *slot;	/* that it is a request of */
+	struct storvsp_slot *slot;	/* that it is a request of, or NULL */
 	struct storvsp_request *next;	/* in the pool, or held */
 	uint64_t trans_id;
 	size_t packet_len;		/* as the guest sent it */
@@ -46,6 +51,7 @@ struct storvsp_channel {
 	struct vmbus_channel *ch;
 	struct storvsp_request *free;
 	unsigned in_flight;
+	unsigned of_lun[STORVSP_LUN_MAX];	/* of these */
 	bool closing;
 	struct storvsp_request pool[QUEUE_DEPTH];
 	/* Apart, so that what is never used never takes memory. */

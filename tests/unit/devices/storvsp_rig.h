@@ -19,7 +19,8 @@
 
 #define RAM_SIZE	(UINT64_C(4) << 20)
 #define DISK_SIZE	(UINT64_C(1) << 20)
-#define QUEUE_DEPTH	256
+#define QUEUE_DEPTH	512
+#define LUN_DEPTH	384
 #define PAGES_MAX	300
 #define SUBCHANNELS	3
 

@@ -467,6 +467,94 @@ static void what_the_pool_cannot_take_waits_in_the_ring(void **state)
 	assert_int_equal(g_queue_get_length(&t.ch->packets), 0);
 }
 
+/* The answers that there are now; those with @srb_status and @status. */
+static unsigned count_answers_with(uint8_t srb_status, uint8_t status)
+{
+	struct fake_answer *a;
+	struct vstor_packet p;
+	unsigned n = 0;
+
+	while ((a = fake_answer(t.ch))) {
+		memcpy(&p, a->payload, sizeof(p));
+		n += p.vm_srb.srb_status == srb_status &&
+		     p.vm_srb.scsi_status == status;
+		g_free(a);
+	}
+	return n;
+}
+
+/* LUN 1, which does not answer, gets all that there is room for. */
+static void fill_slow_disk(void)
+{
+	const struct vstor_packet p = srb(READ10("\x01"), READ_TYPE, 512);
+
+	set_range(512, 0, 1);
+	block_error_hold(t.error, true);
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
+		send_srb(t.ch, 1 + i, &p);
+	fake_kick(t.ch);
+	fake_kick(t.ch);
+	settle();
+}
+
+/* LUN 2, which the guest knows already. */
+static void attach_other(void)
+{
+	const struct scsi_identity id = { .serial = "fast" };
+	struct block_backend *mem = block_mem_new(t.loop, DISK_SIZE, 512);
+	const struct vstor_packet p = srb(CDB6("\0"), UNKNOWN_TYPE, 0);
+
+	storvsp_attach(t.sv, 2, scsi_disk_new(mem, &id, STORVSP_TRANSFER_MAX));
+	settle();
+	g_free(fake_answer(t.ch));	/* to enumerate */
+	execute(&p);
+}
+
+static void a_slow_disk_leaves_some_requests_to_others(void **state)
+{
+	struct vstor_packet p = srb(READ10("\x01"), READ_TYPE, 512);
+
+	attach_other();
+	for (unsigned i = 0; i < 3; i++) {
+		fill_slow_disk();
+		assert_int_equal(count_answers_with(SRB_STATUS_BUSY,
+						    SCSI_TASK_SET_FULL),
+				 QUEUE_DEPTH - LUN_DEPTH);
+		p.vm_srb.lun = 2;
+		send_srb(t.ch, 1, &p);
+		fake_kick(t.ch);
+		settle();
+		assert_int_equal(count_answers_with(SRB_STATUS_SUCCESS,
+						    SCSI_GOOD), 1);
+		block_error_hold(t.error, false);
+		settle();
+		assert_int_equal(count_answers_with(SRB_STATUS_SUCCESS,
+						    SCSI_GOOD), LUN_DEPTH);
+	}
+}
+
+/* Linux would believe in what is in its buffer. */
+static void an_inquiry_of_a_busy_disk_is_answered(void **state)
+{
+	struct vstor_packet p = srb(CDB6("\x12"), READ_TYPE, 36);
+
+	attach_other();
+	fill_slow_disk();
+	assert_int_equal(count_answers_with(SRB_STATUS_BUSY,
+					    SCSI_TASK_SET_FULL),
+			 QUEUE_DEPTH - LUN_DEPTH);
+	set_range(36, 0, 1);
+	p.vm_srb.cdb[4] = 36;
+	send_srb(t.ch, 1, &p);
+	fake_kick(t.ch);
+	settle();
+	assert_int_equal(count_answers_with(SRB_STATUS_SUCCESS, SCSI_GOOD), 1);
+	block_error_hold(t.error, false);
+	settle();
+	assert_int_equal(count_answers_with(SRB_STATUS_SUCCESS, SCSI_GOOD),
+			 LUN_DEPTH);
+}
+
 /* Each one keeps the pages that it came with. */
 static void requests_under_way_do_not_share_their_pages(void **state)
 {
@@ -474,7 +562,8 @@ static void requests_under_way_do_not_share_their_pages(void **state)
 
 	block_error_hold(t.error, true);
 	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
-		memset(block_mem_bytes(t.mem) + i * 512, (int)i, 512);
+		memset(block_mem_bytes(t.mem) + i * 512, (int)(i % 251), 512);
+		p.vm_srb.cdb[4] = (uint8_t)(i >> 8);
 		p.vm_srb.cdb[5] = (uint8_t)i;
 		set_range(512, 512 * (i % 8), 1 + i / 8);
 		send_srb(t.ch, 1000 + i, &p);
@@ -484,7 +573,7 @@ static void requests_under_way_do_not_share_their_pages(void **state)
 	settle();
 	assert_int_equal(count_answers(), QUEUE_DEPTH);
 	for (unsigned i = 0; i < 512 * QUEUE_DEPTH; i++)
-		assert_int_equal(t.ram[4096 + i], i / 512);
+		assert_int_equal(t.ram[4096 + i], i / 512 % 251);
 }
 
 /* Each error path gives back what it took from the pool. */
@@ -551,7 +640,7 @@ static void closing_does_not_wait_for_a_slow_disk(void **state)
 	g_free(fake_answer(t.ch));	/* to enumerate */
 	p.vm_srb.lun = 2;
 	set_range(512, 0, 1);
-	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
+	for (unsigned i = 0; i < LUN_DEPTH; i++)
 		send_srb(t.ch, 1 + i, &p);
 	fake_kick(t.ch);
 	settle();
@@ -559,7 +648,7 @@ static void closing_does_not_wait_for_a_slow_disk(void **state)
 	fake_close(t.ch);
 	settle();
 	assert_true(t.ch->closed);
-	assert_int_equal(block_mem_count(mem, BLOCK_READ), QUEUE_DEPTH);
+	assert_int_equal(block_mem_count(mem, BLOCK_READ), LUN_DEPTH);
 	g_queue_clear_full(&t.ch->answers, g_free);
 	fake_free(t.ch);
 	t.ch = fake_open(storvsp_device(t.sv), 0);
@@ -658,6 +747,8 @@ int main(void)
 		READY(report_luns_lists_the_disks_of_target_0),
 		READY(errors_of_the_disk_arrive_with_sense),
 		READY(what_the_pool_cannot_take_waits_in_the_ring),
+		READY(a_slow_disk_leaves_some_requests_to_others),
+		READY(an_inquiry_of_a_busy_disk_is_answered),
 		READY(requests_under_way_do_not_share_their_pages),
 		READY(nothing_that_fails_leaks_from_the_pool),
 		READY(closing_waits_for_requests_under_way),
