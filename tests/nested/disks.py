@@ -6,6 +6,7 @@ import pathlib
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -457,11 +458,36 @@ def new_iso(name, label, size):
     return path, hashlib.md5((folder / 'file').read_bytes()).hexdigest()
 
 
+def move_file(iso, block):
+    """Let the file of an ISO image be at @block, and the image end there."""
+    with open(iso, 'r+b') as f:
+        image = bytearray(f.read())
+        volume = 16 * 2048
+        at, = struct.unpack_from('<I', image, volume + 156 + 2)
+        at *= 2048
+        while image[at + 32] == 1:      # "." and ".."
+            at += image[at]
+        first, size = (struct.unpack_from('<I', image, at + n)[0]
+                       for n in (2, 10))
+        data = image[first * 2048:first * 2048 + size]
+        end = block + (size + 2047) // 2048
+        for where, number in (at + 2, block), (volume + 80, end):
+            struct.pack_into('<I', image, where, number)
+            struct.pack_into('>I', image, where + 4, number)
+        image[first * 2048:first * 2048 + size] = bytes(size)
+        f.seek(0)
+        f.write(image)
+        f.truncate(end * 2048)
+        f.seek(block * 2048)
+        f.write(data)
+
+
 @case()
 def dvd(run):
     """Discs come and go, by the guest's wish and by the user's."""
     first, first_sum = new_iso('first.iso', 'FIRST', 24 * MIB)
     second, second_sum = new_iso('second.iso', 'SECOND', 3 * MIB)
+    move_file(second, 5000 * MIB // 2048)
     control = SCRATCH / 'dvd-control'
 
     m = run('--control', control, '--cdrom', f'{first},lun=9',
