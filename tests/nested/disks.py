@@ -230,6 +230,37 @@ def full_log_pauses(run):
         subprocess.run(['umount', '-l', folder], check=True)
 
 
+BESIDE = '''
+    at() { ls /sys/class/scsi_device/0:0:0:$1/device/block; }
+    reads() { read n rest </sys/block/$slow/stat; echo $n; }
+    slow=$(at 1) fast=$(at 2)
+    echo none >/sys/block/$slow/queue/scheduler
+    chroot /root fio --name=slow --filename=/dev/$slow --direct=1 \
+        --rw=randread --bs=4k --ioengine=libaio --iodepth=300 \
+        --runtime=120 --time_based >/dev/null &
+    until read a b </sys/block/$slow/inflight && [ $a -ge 290 ]; do
+        sleep 0.2
+    done
+    before=$(reads)
+    dd if=/dev/$fast of=/dev/null bs=4k count=64 iflag=direct || exit 1
+    echo "SLOW $(($(reads) - before)) DONE"
+    '''
+
+
+@case()
+def slow_disk_beside_another(run):
+    """What waits for a disk that is limited leaves the others alone."""
+    m = run(disks=[root_disk(), f'{new_disk("slow", 16 * MIB)},iops=10',
+                   new_disk('fast', 16 * MIB)],
+            append='root=LABEL=kvmbus', script=BESIDE)
+    m.wait_for(r'SLOW \d+ DONE')
+    slow = int(re.search(r'SLOW (\d+)', m.text).group(1))
+    # Of those that it has, 44 would be more than 256, and in the other's way.
+    expect(slow < 30, f'{slow} reads of the slow disk meanwhile')
+    m.process.terminate()
+    m.finish(128 + signal.SIGTERM)
+
+
 @case()
 def read_only_disk(run):
     disk = new_disk('data', 16 * MIB)
