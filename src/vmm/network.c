@@ -16,7 +16,7 @@
 #define QUEUES_DEFAULT_MAX	8	/* as Hyper-V has it */
 
 struct nic {
-	struct iothread *io[NET_QUEUES_MAX];	/* of each queue of the cable */
+	struct iothread *io[NET_QUEUES_MAX];	/* the cable's queues in turn */
 	unsigned ios;				/* 0: there is no such NIC */
 	struct net_cable cable;
 	struct netvsp *nv;
@@ -67,18 +67,25 @@ static void set_link(struct loop_note *note)
 						 __ATOMIC_ACQUIRE));
 }
 
+/*
+ * One for each of @count queues, but not more threads than processors: they
+ * would take turns there, each with less to do at once.
+ */
 static bool make_loops(struct nic *nic, unsigned count,
 		       struct loop *loops[NET_QUEUES_MAX], GError **error)
 {
-	for (; nic->ios < count; nic->ios++) {
+	unsigned threads = g_get_num_processors();
+
+	for (; nic->ios < MIN(count, threads); nic->ios++) {
 		struct iothread *io = iothread_new(error);
 
 		if (!io)
 			return false;
 		iothread_set_batch(io);
 		nic->io[nic->ios] = io;
-		loops[nic->ios] = iothread_loop(io);
 	}
+	for (unsigned i = 0; i < count; i++)
+		loops[i] = iothread_loop(nic->io[i % nic->ios]);
 	return true;
 }
 
@@ -122,7 +129,6 @@ static bool open_nic(struct network *n, unsigned index,
 		.max_queues = options->queues ?:
 			      MIN(o->cpus, QUEUES_DEFAULT_MAX),
 	};
-
 	struct loop *loops[NET_QUEUES_MAX];
 
 	memcpy(nv.mac, options->mac, sizeof(nv.mac));
