@@ -371,12 +371,12 @@ static bool must_stop(const struct vcpu *v)
 }
 
 /*
- * Errands find registers as they are between two instructions.  Signals that
+ * An errand finds registers as they are between two instructions.  Signals that
  * come while an exit is completed are lost: look at the timer, and the caller
  * at @stop.  KVM takes INIT when it is asked whether it waits for SIPI; so not
  * inside of an exit, whose registers would then be those of before.
  */
-static void run_errands(struct vcpu *v)
+static void run_errand(struct vcpu *v)
 {
 	while (!must_stop(v) && !vcpu_complete_exit(v->fd, v->run))
 		handle_exit(v);
@@ -396,7 +396,7 @@ static bool enter_guest(struct vcpu *v)
 
 	switch (vcpu_gate_enter(&v->gate)) {
 	case GATE_ERRANDS:
-		run_errands(v);
+		run_errand(v);
 		return false;
 	case GATE_STALE:
 		ret = vcpu_flush_tlb(v->fd);

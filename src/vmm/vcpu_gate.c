@@ -159,9 +159,9 @@ static void end(struct vcpu_errand *e, enum errand_state state)
 
 void vcpu_gate_run(struct vcpu_gate *g)
 {
-	struct vcpu_errand *e;
+	struct vcpu_errand *e = take(g);
 
-	while ((e = take(g))) {
+	if (e) {
 		e->run(e->arg);
 		end(e, DONE);
 	}

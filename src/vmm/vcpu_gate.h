@@ -39,14 +39,17 @@ void vcpu_gate_finish(struct vcpu_gate *g);
 enum vcpu_gate_pass {
 	GATE_PASSED,
 	GATE_STALE,		/* passed; flush first */
-	GATE_ERRANDS,		/* not passed: vcpu_gate_run() first */
+	GATE_ERRANDS,		/* not passed: vcpu_gate_run() */
 	GATE_HELD,		/* not passed, but held; it may have to stop */
 };
 
 /* Around KVM_RUN, on the vCPU's thread. */
 enum vcpu_gate_pass vcpu_gate_enter(struct vcpu_gate *g);
 void vcpu_gate_leave(struct vcpu_gate *g);
-/* Run the errands that are waiting, in order, on the vCPU's thread. */
+/*
+ * Run the first errand that is waiting, on the vCPU's thread.  What is known of
+ * the vCPU before may be old for the next one: its sender knows of this one's end.
+ */
 void vcpu_gate_run(struct vcpu_gate *g);
 /* It will not enter any more, nor run errands. */
 void vcpu_gate_close(struct vcpu_gate *g);

@@ -263,18 +263,70 @@ static void *ask_1(void *arg)
 	return NULL;
 }
 
+static void wait_for_errand(struct vcpu_gate *g)
+{
+	while (vcpu_gate_enter(g) != GATE_ERRANDS) {
+		vcpu_gate_leave(g);
+		sched_yield();
+	}
+}
+
 static void those_who_wait_for_one_that_closes_are_refused(void **state)
 {
 	bool done = true;
 
 	pthread_create(&vcpus[0].thread, NULL, ask_1, &done);
-	while (vcpu_gate_enter(&vcpus[1].gate) != GATE_ERRANDS) {
-		vcpu_gate_leave(&vcpus[1].gate);
-		sched_yield();
-	}
+	wait_for_errand(&vcpus[1].gate);
 	vcpu_gate_close(&vcpus[1].gate);
 	pthread_join(vcpus[0].thread, NULL);
 	assert_false(done);
+}
+
+/* Once there is another one. */
+static void count_later(void *arg)
+{
+	struct vcpu_gate *g = &vcpus[1].gate;
+	bool more = false;
+
+	while (!more) {
+		pthread_mutex_lock(&g->lock);
+		more = g->first;
+		pthread_mutex_unlock(&g->lock);
+		sched_yield();
+	}
+	count(arg);
+}
+
+static void *ask_1_later(void *arg)
+{
+	bool *done = arg;
+	unsigned on;
+
+	begin();
+	*done = vcpu_gate_run_on(&vcpus[1].gate, SIGNAL, &vcpus[2].gate,
+				 count_later, &on);
+	return NULL;
+}
+
+/* What its sender did before it, the vCPU is to see before it. */
+static void an_errand_that_comes_during_another_waits(void **state)
+{
+	bool first = false, second = false;
+
+	self = 1;
+	memset(ran, 0, sizeof(ran));
+	pthread_create(&vcpus[2].thread, NULL, ask_1_later, &first);
+	wait_for_errand(&vcpus[1].gate);
+	pthread_create(&vcpus[0].thread, NULL, ask_1, &second);
+	vcpu_gate_run(&vcpus[1].gate);
+	assert_int_equal(ran[1], 1);
+	pthread_join(vcpus[2].thread, NULL);
+	assert_true(first);
+	assert_int_equal(vcpu_gate_enter(&vcpus[1].gate), GATE_ERRANDS);
+	vcpu_gate_run(&vcpus[1].gate);
+	pthread_join(vcpus[0].thread, NULL);
+	assert_true(second);
+	assert_int_equal(ran[1], 2);
 }
 
 static void *asker(void *arg)
@@ -419,6 +471,7 @@ int main(void)
 		TEST(an_errand_is_done_on_the_thread_of_its_vcpu),
 		TEST(who_is_closed_refuses),
 		TEST(those_who_wait_for_one_that_closes_are_refused),
+		TEST(an_errand_that_comes_during_another_waits),
 		TEST(vcpus_that_wait_for_each_other_all_go_on),
 		TEST(who_is_held_does_not_pass_until_released),
 		TEST(who_is_held_before_it_comes_never_passes),
