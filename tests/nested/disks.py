@@ -30,7 +30,7 @@ def sub_channels(run):
             iflag=direct || exit 2
     done
     chroot /root fio --name=many --filename=$data --rw=randwrite --bs=4k \\
-        --size=12M --numjobs=5 --offset_increment=12M --iodepth=8 \\
+        --size=4M --numjobs=5 --offset_increment=4M --iodepth=8 \\
         --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1 \\
         --minimal || exit 3
     grep . "$1/interrupts" "$2/interrupts"
@@ -250,7 +250,7 @@ BESIDE = '''
 @case()
 def slow_disk_beside_another(run):
     """What waits for a disk that is limited leaves the others alone."""
-    m = run(disks=[root_disk(), f'{new_disk("slow", 16 * MIB)},iops=10',
+    m = run(disks=[root_disk(), f'{new_disk("slow", 16 * MIB)},iops=2',
                    new_disk('fast', 16 * MIB)],
             append='root=LABEL=kvmbus', script=BESIDE)
     m.wait_for(r'SLOW \d+ DONE')
