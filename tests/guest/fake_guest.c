@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -660,4 +661,37 @@ bool guest_channel_signalled(struct guest_channel *c)
 
 	return __atomic_fetch_and(&s->flags[c->relid / 64], ~bit,
 				  __ATOMIC_SEQ_CST) & bit;
+}
+
+bool guest_channel_wait(struct guest_channel *c, int64_t us)
+{
+	gint64 end = g_get_monotonic_time() + us;
+
+	while (!guest_channel_signalled(c)) {
+		if (g_get_monotonic_time() > end)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+bool guest_channel_take_all(struct guest_channel *c,
+			    bool (*take)(struct guest_channel *c,
+					 const struct guest_packet *p))
+{
+	struct guest_packet p;
+	bool more = true;
+
+	while (more) {
+		__atomic_store_n(&c->rx.ctrl->interrupt_mask, 1,
+				 __ATOMIC_SEQ_CST);
+		while (guest_channel_recv(c, &p))
+			if (!take(c, &p))
+				return false;
+		__atomic_store_n(&c->rx.ctrl->interrupt_mask, 0,
+				 __ATOMIC_SEQ_CST);
+		more = __atomic_load_n(&c->rx.ctrl->write_index,
+				       __ATOMIC_SEQ_CST) != c->rx.index;
+	}
+	return true;
 }

@@ -187,5 +187,14 @@ bool guest_channel_recv(struct guest_channel *c, struct guest_packet *p);
 void guest_channel_ring(struct guest_channel *c);
 /* Whether its event flag was set; it is not any more. */
 bool guest_channel_signalled(struct guest_channel *c);
+/* On a thread of the driver's own: wait for that, @us at most. */
+bool guest_channel_wait(struct guest_channel *c, int64_t us);
+/*
+ * As an interrupt handler: mask, take all, unmask, look again.  False as soon as
+ * @take says so.
+ */
+bool guest_channel_take_all(struct guest_channel *c,
+			    bool (*take)(struct guest_channel *c,
+					 const struct guest_packet *p));
 
 #endif

@@ -71,26 +71,28 @@ static inline int isolated(void **state)
 	return 0;
 }
 
-static inline int forwarding(void **state)
+/* What @f leaves open: any port of the host leads to one of the guest. */
+static inline int forward_to(struct net_forward f)
 {
-	forward = (struct net_forward){ .host = { htonl(INADDR_LOOPBACK) },
-					.any_port = true,
-					.guest_port = GUEST_PORT };
+	forward = f;
+	forward.any_port = true;
+	forward.guest_port = GUEST_PORT;
 	start(&(struct net_nat_options){ .forwards = &forward,
 					 .forward_count = 1,
 					 .stuck = is_stuck });
 	return 0;
 }
 
+static inline int forwarding(void **state)
+{
+	return forward_to((struct net_forward){
+		.host = { htonl(INADDR_LOOPBACK) } });
+}
+
 static inline int forwarding_udp(void **state)
 {
-	forward = (struct net_forward){ .host = { htonl(INADDR_LOOPBACK) },
-					.any_port = true, .udp = true,
-					.guest_port = GUEST_PORT };
-	start(&(struct net_nat_options){ .forwards = &forward,
-					 .forward_count = 1,
-					 .stuck = is_stuck });
-	return 0;
+	return forward_to((struct net_forward){
+		.host = { htonl(INADDR_LOOPBACK) }, .udp = true });
 }
 
 static inline int host_socket6(uint16_t *port)
@@ -115,14 +117,8 @@ static inline int forwarding6(void **state)
 	uint16_t port;
 
 	close(host_socket6(&port));
-	forward = (struct net_forward){ .ip6 = true,
-					.host6 = IN6ADDR_LOOPBACK_INIT,
-					.any_port = true,
-					.guest_port = GUEST_PORT };
-	start(&(struct net_nat_options){ .forwards = &forward,
-					 .forward_count = 1,
-					 .stuck = is_stuck });
-	return 0;
+	return forward_to((struct net_forward){
+		.ip6 = true, .host6 = IN6ADDR_LOOPBACK_INIT });
 }
 
 static uint64_t now = 1;

@@ -6,7 +6,6 @@
  * and nothing else: like its sockets, whose memory comes back with the answers.
  * An answer that is kept for ever, or a wake-up that is lost, stops the test.
  */
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,8 +119,10 @@ static bool give_back(struct driver *d, uint64_t trans_id)
 	return true;
 }
 
-static bool take(struct driver *d, const struct guest_packet *p)
+static bool take(struct guest_channel *c, const struct guest_packet *p)
 {
+	struct driver *d = container_of(c, struct driver, c);
+
 	if (p->desc.type == VM_PKT_COMP) {
 		if (p->desc.trans_id != d->answered + 1)
 			return false;
@@ -132,37 +133,12 @@ static bool take(struct driver *d, const struct guest_packet *p)
 	return give_back(d, p->desc.trans_id);
 }
 
-/* As an interrupt handler: mask, take all, unmask, look again. */
-static bool take_all(struct driver *d)
-{
-	struct guest_ring *rx = &d->c.rx;
-	struct guest_packet p;
-	bool more = true;
-
-	while (more) {
-		__atomic_store_n(&rx->ctrl->interrupt_mask, 1,
-				 __ATOMIC_SEQ_CST);
-		while (guest_channel_recv(&d->c, &p))
-			if (!take(d, &p))
-				return false;
-		__atomic_store_n(&rx->ctrl->interrupt_mask, 0,
-				 __ATOMIC_SEQ_CST);
-		more = __atomic_load_n(&rx->ctrl->write_index,
-				       __ATOMIC_SEQ_CST) != rx->index;
-	}
-	return true;
-}
-
 static const char *wait_for_interrupt(struct driver *d)
 {
-	gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-	while (!guest_channel_signalled(&d->c)) {
-		if (g_get_monotonic_time() > end)
-			return "no interrupt came";
-		sched_yield();
-	}
-	return take_all(d) ? NULL : "an answer is wrong";
+	if (!guest_channel_wait(&d->c, PATIENCE_US))
+		return "no interrupt came";
+	return guest_channel_take_all(&d->c, take) ? NULL :
+						     "an answer is wrong";
 }
 
 static bool send_message(struct driver *d, const struct nvsp_message *m)
