@@ -55,7 +55,7 @@ class Machine:
         for nic in net:
             command += ['--net', nic]
         self.text = ''
-        self.error = open(WORK / f'stderr-{kernel}', 'w+')
+        self.error = open(SCRATCH / f'stderr-{kernel}', 'w+')
         self.process = subprocess.Popen(
             [str(w) for w in (*command, *options)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.error)
