@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <glib.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "backends/nat_filter.h"
+#include "backends/net_sum.h"
 #include "core/bytes.h"
 
 #define ETH_LEN		14
@@ -231,24 +233,6 @@ enum nat_verdict nat_filter(const uint8_t *frame, size_t len, bool metadata,
 	}
 }
 
-/* Of big-endian words; what is odd counts as if a zero followed. */
-static uint64_t sum16(const uint8_t *p, size_t len)
-{
-	uint64_t sum = 0;
-
-	for (; len >= 2; p += 2, len -= 2)
-		sum += get16(p);
-	return len ? sum + (unsigned)(p[0] << 8) : sum;
-}
-
-static void put_checksum(uint8_t *field, uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	field[0] = (uint8_t)(~sum >> 8);
-	field[1] = (uint8_t)~sum;
-}
-
 static size_t checksum_at(uint8_t protocol)
 {
 	switch (protocol) {
@@ -272,10 +256,9 @@ static void finish_l4(uint8_t *frame, const struct nat_packet *p)
 
 	field[0] = field[1] = 0;
 	if (p->protocol != IPPROTO_ICMP)
-		sum = sum16(addresses, p->ip6 ? 32 : 8) + p->protocol + len;
-	put_checksum(field, sum + sum16(l4, len));
-	if (udp && !get16(field))	/* that would mean that there is none */
-		field[0] = field[1] = 0xff;
+		sum = net_sum(addresses, p->ip6 ? 32 : 8) +
+		      htons(p->protocol) + htons((uint16_t)len);
+	net_sum_put(field, sum + net_sum(l4, len));
 }
 
 void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet)
@@ -288,5 +271,5 @@ void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet)
 	if (packet->ip6)
 		return;
 	ip[10] = ip[11] = 0;
-	put_checksum(ip + 10, sum16(ip, IP4_LEN));
+	net_sum_put(ip + 10, net_sum(ip, IP4_LEN));
 }

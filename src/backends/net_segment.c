@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/net_segment.h"
+#include "backends/net_sum.h"
 #include "core/bytes.h"
 
 #define ETH_TYPE_AT	12
@@ -36,55 +37,6 @@
 #define UDP_LENGTH_AT	4
 #define UDP_CSUM_AT	6
 
-/*
- * Sums of the Internet checksum are kept in the host's byte order, in which a
- * one's complement sum is right as well (RFC 1071, 2 (B)).
- */
-static uint64_t sum_bytes(const uint8_t *p, size_t len)
-{
-	uint64_t sum = 0;
-	uint32_t word;
-	uint16_t half = 0;
-
-	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum += word;
-	}
-	if (len & 2) {
-		memcpy(&half, p, sizeof(half));
-		sum += half;
-		p += sizeof(half);
-	}
-	if (len & 1) {
-		half = 0;
-		memcpy(&half, p, 1);
-		sum += half;
-	}
-	return sum;
-}
-
-static uint16_t sum_fold(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-/* As it is stored.  Not 0, which for UDP means that there is none. */
-static uint16_t sum_finish(uint64_t sum)
-{
-	uint16_t csum = (uint16_t)~sum_fold(sum);
-
-	return csum ? csum : 0xffff;
-}
-
-static void put_checksum(uint8_t *p, uint64_t sum)
-{
-	uint16_t csum = sum_finish(sum);
-
-	memcpy(p, &csum, sizeof(csum));
-}
-
 static bool checksum_is_inside(const struct net_frame *f)
 {
 	size_t at = (size_t)f->hdr.csum_start + f->hdr.csum_offset;
@@ -107,7 +59,7 @@ static uint64_t sum_frame(const struct net_frame *f, size_t start)
 	for (int i = 0; i < f->iovcnt && left; i++) {
 		size_t n = MIN(f->iov[i].iov_len, left), from = MIN(n, skip);
 		const uint8_t *p = f->iov[i].iov_base;
-		uint16_t part = sum_fold(sum_bytes(p + from, n - from));
+		uint16_t part = net_sum_fold(net_sum(p + from, n - from));
 
 		sum += odd ? GUINT16_SWAP_LE_BE(part) : part;
 		odd ^= (n - from) & 1;
@@ -139,7 +91,7 @@ bool net_checksum_finish(const struct net_frame *f)
 		return true;
 	if (!checksum_is_inside(f))
 		return false;
-	put_checksum(bytes, sum_frame(f, f->hdr.csum_start));
+	net_sum_put(bytes, sum_frame(f, f->hdr.csum_start));
 	frame_put(f, at, bytes[0]);
 	frame_put(f, at + 1, bytes[1]);
 	return true;
@@ -262,7 +214,7 @@ static void unseed_checksum(struct net_segmenter *s)
 	uint16_t whole = htons((uint16_t)(s->frame->len - s->l4)), seed;
 
 	memcpy(&seed, p, sizeof(seed));
-	seed = sum_fold((uint64_t)seed + (uint16_t)~whole);
+	seed = net_sum_fold((uint64_t)seed + (uint16_t)~whole);
 	memcpy(p, &seed, sizeof(seed));
 }
 
@@ -309,7 +261,7 @@ static void finish_ip(const struct net_segmenter *s, uint8_t *ip, size_t len)
 	}
 	put16(ip + IP4_LENGTH_AT, len);
 	put16(ip + IP4_CSUM_AT, 0);
-	put_checksum(ip + IP4_CSUM_AT, sum_bytes(ip, s->l4 - s->l3));
+	net_sum_put(ip + IP4_CSUM_AT, net_sum(ip, s->l4 - s->l3));
 }
 
 /* In the headers of the segment after one with @payload bytes. */
@@ -342,7 +294,7 @@ static void finish_headers(const struct net_segmenter *s, uint8_t *buf,
 	else if (s->left)
 		l4[TCP_FLAGS_AT] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 	memcpy(&seed, csum, sizeof(seed));
-	seed = sum_fold((uint64_t)seed + htons((uint16_t)l4_len));
+	seed = net_sum_fold((uint64_t)seed + htons((uint16_t)l4_len));
 	memcpy(csum, &seed, sizeof(seed));
 }
 
@@ -362,8 +314,8 @@ size_t net_segmenter_next(struct net_segmenter *s, uint8_t *buf)
 		advance_headers(s, payload);
 	}
 	if (wants_checksum(s->frame))
-		put_checksum(buf + hdr->csum_start + hdr->csum_offset,
-			     sum_bytes(buf + hdr->csum_start,
+		net_sum_put(buf + hdr->csum_start + hdr->csum_offset,
+			     net_sum(buf + hdr->csum_start,
 				       len - hdr->csum_start));
 	return len;
 }
