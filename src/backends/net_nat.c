@@ -13,6 +13,7 @@
 #include "backends/nat_probe.h"
 #include "backends/nat_refuse.h"
 #include "backends/nat_sockets.h"
+#include "backends/net_merge.h"
 #include "backends/net_nat.h"
 #include "backends/net_queue.h"
 #include "backends/net_segment.h"
@@ -47,6 +48,7 @@ struct net_nat {
 	struct nat_forwards forwards;
 	struct nat_probes probes;	/* of the forwards for TCP */
 	bool host_metadata;
+	unsigned recv_offloads;		/* NET_OFFLOAD_* of the guest's */
 	unsigned refusals;		/* since then */
 	uint64_t refusals_since;
 	uint8_t frame[NET_FRAME_MAX];	/* the one that is sent */
@@ -362,18 +364,79 @@ static unsigned nat_send(struct net_backend *nb, const struct net_frame *frames,
 	return count;
 }
 
-static bool scatter(struct net_frame *frame, const uint8_t *bytes, size_t len)
-{
-	frame->hdr = (struct virtio_net_hdr){ 0 };
-	frame->len = len;
-	for (int i = 0; i < frame->iovcnt && len; i++) {
-		size_t n = MIN(frame->iov[i].iov_len, len);
+/* Where the next bytes of a frame for the guest go. */
+struct room {
+	const struct iovec *iov;
+	int left;		/* of them */
+	size_t used;		/* bytes of the first */
+};
 
-		memcpy(frame->iov[i].iov_base, bytes, n);
+static bool put(struct room *r, const uint8_t *bytes, size_t len)
+{
+	while (len && r->left) {
+		size_t n = MIN(r->iov->iov_len - r->used, len);
+
+		memcpy((uint8_t *)r->iov->iov_base + r->used, bytes, n);
 		bytes += n;
 		len -= n;
+		r->used += n;
+		if (r->used == r->iov->iov_len) {
+			r->iov++;
+			r->left--;
+			r->used = 0;
+		}
 	}
 	return !len;
+}
+
+static size_t room_of(const struct net_frame *frame)
+{
+	size_t room = 0;
+
+	for (int i = 0; i < frame->iovcnt; i++)
+		room += frame->iov[i].iov_len;
+	return room;
+}
+
+/*
+ * libslirp's segments have the size that the guest's connection asked for, so
+ * what follows one goes with it as far as the guest takes large frames.
+ */
+static void put_more(struct net_nat *nat, struct room *r, struct net_merge *m,
+		     size_t space)
+{
+	const uint8_t *bytes;
+	size_t len;
+
+	while ((bytes = net_queue_peek(&nat->queue, &len)) &&
+	       m->len + len <= space && net_merge_add(m, bytes, len)) {
+		put(r, bytes + m->headers_len, len - m->headers_len);
+		net_queue_pop(&nat->queue, &len);
+	}
+}
+
+static bool scatter(struct net_nat *nat, struct net_frame *frame,
+		    const uint8_t *bytes, size_t len)
+{
+	const struct room start = { frame->iov, frame->iovcnt, 0 };
+	struct room headers = start, r = start;
+	size_t space = room_of(frame);
+	struct net_merge m;
+
+	if (len > space)
+		return false;
+	net_merge_begin(&m, bytes, len, nat->recv_offloads);
+	put(&r, bytes, len);
+	put_more(nat, &r, &m, space);
+	/* What comes from here has the right checksums. */
+	frame->hdr = (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_DATA_VALID };
+	frame->len = m.len;
+	if (m.count > 1) {
+		net_merge_finish(&m, &frame->hdr);
+		put(&headers, m.headers, m.headers_len);
+	}
+	return true;
 }
 
 static int nat_recv(struct net_backend *nb, struct net_frame *frame)
@@ -385,7 +448,7 @@ static int nat_recv(struct net_backend *nb, struct net_frame *frame)
 	int got = 0;
 
 	while (!got && (bytes = net_queue_pop(&nat->queue, &len))) {
-		got = scatter(frame, bytes, len);
+		got = scatter(nat, frame, bytes, len);
 		nb->dropped += !got;
 	}
 	if (was_full && has_room(nat))
@@ -393,9 +456,9 @@ static int nat_recv(struct net_backend *nb, struct net_frame *frame)
 	return got;
 }
 
-/* Frames are whole here, whatever they might leave to do. */
 static void nat_set_offloads(struct net_backend *nb, unsigned offloads)
 {
+	container_of(nb, struct net_nat, nb)->recv_offloads = offloads;
 }
 
 static void nat_forget(struct net_backend *nb)

@@ -77,10 +77,8 @@ static uint32_t entry_at(const struct net_queue *q, size_t at)
 	return e.len;
 }
 
-const void *net_queue_pop(struct net_queue *q, size_t *len)
+const void *net_queue_peek(struct net_queue *q, size_t *len)
 {
-	const void *frame;
-
 	if (!q->used)
 		return NULL;
 	if (q->head == q->size || entry_at(q, q->head) == WRAP) {
@@ -88,7 +86,15 @@ const void *net_queue_pop(struct net_queue *q, size_t *len)
 		q->head = 0;
 	}
 	*len = entry_at(q, q->head);
-	frame = q->bytes + q->head + sizeof(struct entry);
+	return q->bytes + q->head + sizeof(struct entry);
+}
+
+const void *net_queue_pop(struct net_queue *q, size_t *len)
+{
+	const void *frame = net_queue_peek(q, len);
+
+	if (!frame)
+		return NULL;
 	q->head += space_of(*len);
 	q->used -= space_of(*len);
 	return frame;

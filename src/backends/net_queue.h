@@ -27,5 +27,7 @@ void net_queue_finish(struct net_queue *q);
 bool net_queue_push(struct net_queue *q, const void *frame, size_t len);
 /* The first frame, or NULL; it is the queue's until the next call. */
 const void *net_queue_pop(struct net_queue *q, size_t *len);
+/* The same, and it stays. */
+const void *net_queue_peek(struct net_queue *q, size_t *len);
 
 #endif

@@ -33,6 +33,7 @@ static struct net_forward forward;
 static unsigned times_stuck;	/* forward */
 static char stuck_because[64];
 static struct frame in, out;	/* the guest's sides of the cable */
+static struct virtio_net_hdr in_hdr;
 
 static inline void no_matter(void *user)
 {
@@ -167,6 +168,7 @@ static inline bool receive(void)
 	if (!net_recv(nb, &frame))
 		return false;
 	in.len = frame.len;
+	in_hdr = frame.hdr;
 	return true;
 }
 

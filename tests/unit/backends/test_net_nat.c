@@ -225,6 +225,68 @@ static void segments_of_ipv6_have_a_sensible_size(void **state)
 	assert_false(takes_segments_of(19));
 }
 
+static void the_guest_need_not_check_what_comes_from_here(void **state)
+{
+	uint16_t port;
+	autofd fd = host_socket(SOCK_STREAM, &port);
+
+	send_tcp(1000, port, 100, 0, TH_SYN);
+	assert_true(comes(is_tcp, PATIENCE_MS));
+	assert_true(readable_soon(fd));
+	assert_int_equal(in_hdr.flags, VIRTIO_NET_HDR_F_DATA_VALID);
+}
+
+/* The next @want bytes, and the longest frame; the guest confirms each. */
+static size_t receive_stream(uint16_t port, uint32_t ack, const uint8_t *want,
+			     size_t len, unsigned *gso_types)
+{
+	size_t longest = 0;
+
+	*gso_types = 0;
+	for (size_t at = 0, n; at < len; at += n) {
+		do {
+			assert_true(comes(is_tcp, PATIENCE_MS));
+			n = in.len - 54;
+		} while (!n);
+		assert_int_equal(get32(l4() + 4), ack + at);
+		assert_int_equal(get16(in.bytes + 16), in.len - 14);
+		assert_true(n <= len - at);
+		assert_memory_equal(l4() + 20, want + at, n);
+		longest = MAX(longest, in.len);
+		*gso_types |= 1u << in_hdr.gso_type;
+		if (in_hdr.gso_type)
+			assert_in_range(in_hdr.gso_size, 1400, 1460);
+		send_tcp(1000, port, 101, (uint32_t)(ack + at + n), TH_ACK);
+	}
+	return longest;
+}
+
+static void a_stream_comes_in_frames_as_large_as_the_guest_takes(void **state)
+{
+	static uint8_t data[120000];
+	uint16_t port;
+	autofd fd = host_socket(SOCK_STREAM, &port);
+	autofd peer = -1;
+	unsigned types;
+	uint32_t ack;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + (i >> 8));
+	connect_to(port, &ack);
+	assert_true(readable_soon(fd));
+	peer = accept(fd, NULL, NULL);
+	assert_int_equal(write(peer, data, 40000), 40000);
+	assert_in_range(receive_stream(port, ack, data, 40000, &types), 54,
+			1514);
+	assert_int_equal(types, 1u << VIRTIO_NET_HDR_GSO_NONE);
+	net_set_offloads(nb, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+	ack += 40000;
+	assert_int_equal(write(peer, data + 40000, 80000), 80000);
+	assert_in_range(receive_stream(port, ack, data + 40000, 80000, &types),
+			4 * 1460, NET_FRAME_MAX);
+	assert_true(types & 1u << VIRTIO_NET_HDR_GSO_TCPV4);
+}
+
 static void isolation_leaves_dhcp_only(void **state)
 {
 	uint16_t port;
@@ -281,6 +343,9 @@ int main(void)
 		NAT_TEST(what_is_forbidden_is_refused_at_a_limited_rate, plain),
 		NAT_TEST(a_large_segment_of_ipv6_is_cut, plain),
 		NAT_TEST(segments_of_ipv6_have_a_sensible_size, plain),
+		NAT_TEST(the_guest_need_not_check_what_comes_from_here, plain),
+		NAT_TEST(a_stream_comes_in_frames_as_large_as_the_guest_takes,
+			 plain),
 		NAT_TEST(isolation_leaves_dhcp_only, isolated),
 		NAT_TEST(a_deaf_guest_stops_the_host, plain),
 	};

@@ -40,12 +40,15 @@ static bool push(size_t len)
 
 static bool pop(size_t want)
 {
-	size_t len;
+	size_t len, seen;
+	const uint8_t *first = net_queue_peek(&q, &seen);
 	const uint8_t *got = net_queue_pop(&q, &len);
 
+	assert_ptr_equal(got, first);
 	if (!got)
 		return false;
 	assert_int_equal(len, want);
+	assert_int_equal(seen, want);
 	memset(frame, (int)(popped++ & 0xff), len);
 	assert_memory_equal(got, frame, len);
 	return true;
