@@ -120,13 +120,22 @@ void nat_sockets_mute(struct nat_sockets *s, int fd, bool muted)
 	watch_of(s, fd)->muted = muted;
 }
 
-void nat_sockets_look(struct nat_sockets *s)
+/* The kernel may still look for what is not wanted any more. */
+bool nat_sockets_look(struct nat_sockets *s)
 {
 	struct epoll_event events[READY_MAX];
 	int n = epoll_wait(s->fd, events, READY_MAX, 0);
+	bool any = false;
 
-	for (int i = 0; i < n; i++)
-		watch_of(s, events[i].data.fd)->ready = events[i].events;
+	for (int i = 0; i < n; i++) {
+		struct watch *w = watch_of(s, events[i].data.fd);
+
+		if (w->wanted)
+			w->ready = events[i].events &
+				   (w->wanted | EPOLLERR | EPOLLHUP);
+		any |= w->ready != 0;
+	}
+	return any;
 }
 
 static const struct {

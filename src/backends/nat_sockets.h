@@ -37,11 +37,17 @@ void nat_sockets_listens(struct nat_sockets *s, int fd);
 /* While @muted, @fd is not waited for, whatever want() says. */
 void nat_sockets_mute(struct nat_sockets *s, int fd, bool muted);
 
-/* Look which are ready; nobody waits.  Then ready() has SLIRP_POLL_*. */
-void nat_sockets_look(struct nat_sockets *s);
+/*
+ * Look which are ready for what is wanted: any?  Nobody waits.  Then ready()
+ * has SLIRP_POLL_*.
+ */
+bool nat_sockets_look(struct nat_sockets *s);
 int nat_sockets_ready(const struct nat_sockets *s, int fd);
 
-/* Between these two, want() says what is waited for: SLIRP_POLL_*. */
+/*
+ * After begin(), want() says what is waited for: SLIRP_POLL_*.  end() has the
+ * kernel know.
+ */
 void nat_sockets_begin(struct nat_sockets *s);
 void nat_sockets_want(struct nat_sockets *s, int fd, int events);
 void nat_sockets_end(struct nat_sockets *s);

@@ -32,6 +32,8 @@
 /* What is forbidden is refused so often, and dropped beyond that. */
 #define REFUSALS_MAX	100
 #define REFUSALS_NS	UINT64_C(1000000000)
+/* In a row, each for a datagram at least. */
+#define LOOKS_MAX	64
 #define TH_SYN_ACK	0x12
 #define TH_SYN_ONLY	0x02
 
@@ -42,8 +44,9 @@ struct net_nat {
 	struct nat_sockets sockets;
 	struct loop_poll poll;		/* of the sockets */
 	struct loop_timer timer;	/* of TCP, and of what expires */
-	struct loop_note work;		/* libslirp has something to do */
-	struct loop_note deliver;	/* there are frames for the guest */
+	struct loop_note work;		/* libslirp has something to do, or
+					   there are frames for the guest */
+	bool working;			/* and sees to these afterwards */
 	struct net_queue queue;
 	struct nat_forwards forwards;
 	struct nat_probes probes;	/* of the forwards for TCP */
@@ -75,7 +78,8 @@ static void push(struct net_nat *nat, const void *frame, size_t len)
 {
 	if (len > NET_FRAME_MAX || !net_queue_push(&nat->queue, frame, len))
 		nat->nb.dropped++;
-	loop_post(nat->loop, &nat->deliver);
+	if (!nat->working)
+		loop_post(nat->loop, &nat->work);
 }
 
 /*
@@ -195,20 +199,45 @@ static void follow_guest(struct net_nat *nat)
 	nat_forwards_follow(&nat->forwards);
 }
 
-/* Do what is due, and say what is waited for next. */
-static void work(struct loop_note *note)
+/* What is due now, and what is waited for next: its milliseconds. */
+static uint32_t look(struct net_nat *nat)
 {
-	struct net_nat *nat = container_of(note, struct net_nat, work);
 	uint32_t timeout = UINT32_MAX;
 
-	pthread_mutex_lock(&slirp_lock);
-	follow_guest(nat);
-	if (has_room(nat))
-		nat_sockets_look(&nat->sockets);
 	slirp_pollfds_poll(nat->slirp, 0, get_revents, nat);
 	nat_sockets_begin(&nat->sockets);
 	slirp_pollfds_fill(nat->slirp, &timeout, add_poll, nat);
+	return timeout;
+}
+
+/*
+ * libslirp takes a datagram of each socket at a time.  The rest of them are
+ * taken now, too, so that what is done for a crowd is not done for each.
+ */
+static uint32_t look_again(struct net_nat *nat, bool ready)
+{
+	unsigned looks = 0;
+	uint32_t timeout;
+
+	ready = ready && has_room(nat) && nat_sockets_look(&nat->sockets);
+	do {
+		timeout = look(nat);
+	} while (ready && ++looks < LOOKS_MAX && has_room(nat) &&
+		 nat_sockets_look(&nat->sockets));
 	nat_sockets_end(&nat->sockets);
+	return timeout;
+}
+
+/* @ready: so are sockets, perhaps. */
+static void work(struct net_nat *nat, bool ready)
+{
+	uint32_t timeout;
+
+	pthread_mutex_lock(&slirp_lock);
+	nat->working = true;
+	follow_guest(nat);
+	timeout = look_again(nat, ready);
+	nat->working = false;
 	pthread_mutex_unlock(&slirp_lock);
 
 	loop_poll_set(&nat->poll, has_room(nat) ? POLLIN : 0);
@@ -218,27 +247,23 @@ static void work(struct loop_note *note)
 			       loop_now(nat->loop) + timeout * NS_PER_MS);
 	else
 		loop_timer_clear(nat->loop, &nat->timer);
+	if (nat->queue.used)
+		nat->nb.user.readable(nat->nb.user.user);
+}
+
+static void work_noted(struct loop_note *note)
+{
+	work(container_of(note, struct net_nat, work), false);
 }
 
 static void sockets_ready(struct loop_poll *p, unsigned events)
 {
-	struct net_nat *nat = container_of(p, struct net_nat, poll);
-
-	loop_post(nat->loop, &nat->work);
+	work(container_of(p, struct net_nat, poll), true);
 }
 
 static void timed_out(struct loop_timer *t)
 {
-	struct net_nat *nat = container_of(t, struct net_nat, timer);
-
-	loop_post(nat->loop, &nat->work);
-}
-
-static void deliver(struct loop_note *note)
-{
-	struct net_nat *nat = container_of(note, struct net_nat, deliver);
-
-	nat->nb.user.readable(nat->nb.user.user);
+	work(container_of(t, struct net_nat, timer), false);
 }
 
 /*
@@ -571,8 +596,7 @@ struct net_backend *net_nat_open(struct loop *loop,
 	};
 	nat->loop = loop;
 	nat->host_metadata = options->host_metadata;
-	nat->work.run = work;
-	nat->deliver.run = deliver;
+	nat->work.run = work_noted;
 	nat->timer.expired = timed_out;
 	nat->poll.ready = sockets_ready;
 	loop_poll_add(loop, &nat->poll, nat->sockets.fd);

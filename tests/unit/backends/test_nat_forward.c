@@ -7,11 +7,13 @@
 #include "nat_rig.h"
 
 /* The gateway's SYN, answered with @flags. */
+/* A client's SYN comes from a higher port. */
 static void answer_probe(uint8_t flags)
 {
 	do {
 		assert_true(comes(is_tcp, PATIENCE_MS));
-	} while (l4()[13] != TH_SYN || get16(l4() + 2) != GUEST_PORT);
+	} while (l4()[13] != TH_SYN || get16(l4() + 2) != GUEST_PORT ||
+		 get16(l4()) > 64);
 	send_tcp(GUEST_PORT, get16(l4()), flags & TH_SYN ? 500 : 0,
 		 get32(l4() + 4) + 1, flags | TH_ACK);
 }

@@ -287,6 +287,32 @@ static void a_stream_comes_in_frames_as_large_as_the_guest_takes(void **state)
 	assert_true(types & 1u << VIRTIO_NET_HDR_GSO_TCPV4);
 }
 
+/* libslirp takes one at a time. */
+static void datagrams_that_wait_come_in_one_turn(void **state)
+{
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	uint16_t port;
+	autofd fd = host_socket(SOCK_DGRAM, &port);
+	unsigned count = 0;
+	char text[8];
+
+	send_udp(GUEST, GATEWAY, 1000, port, "x", 1);
+	assert_true(readable_soon(fd));
+	recvfrom(fd, text, 8, 0, (struct sockaddr *)&from, &len);
+	frame_arp(&out, 2, GUEST, GATEWAY);
+	send_out();
+	loop_turn(loop, false);
+	while (receive())
+		;
+	for (unsigned i = 0; i < 50; i++)
+		sendto(fd, "x", 1, 0, (struct sockaddr *)&from, len);
+	loop_turn(loop, true);
+	while (receive())
+		count += is_udp();
+	assert_int_equal(count, 50);
+}
+
 static void isolation_leaves_dhcp_only(void **state)
 {
 	uint16_t port;
@@ -346,6 +372,7 @@ int main(void)
 		NAT_TEST(the_guest_need_not_check_what_comes_from_here, plain),
 		NAT_TEST(a_stream_comes_in_frames_as_large_as_the_guest_takes,
 			 plain),
+		NAT_TEST(datagrams_that_wait_come_in_one_turn, plain),
 		NAT_TEST(isolation_leaves_dhcp_only, isolated),
 		NAT_TEST(a_deaf_guest_stops_the_host, plain),
 	};
