@@ -40,7 +40,7 @@ class Machine:
     """One kvmbus, whose console is read as it comes."""
 
     def __init__(self, kvmbus, *options, kernel='6.1', script=None, files=(),
-                 append='', disks=(), cpus=1, memory='512M', timeout=240,
+                 append='', disks=(), cpus=1, memory='512M', timeout=480,
                  prefix=(), net=('off',)):
         initrd = GUEST / f'initrd-{kernel}'
         if script is not None:
@@ -75,7 +75,7 @@ class Machine:
         self.text += data.decode(errors='replace').replace('\r', '')
         return bool(data)
 
-    def wait_for(self, pattern, seconds=240):
+    def wait_for(self, pattern, seconds=480):
         """Read until the console has shown @pattern."""
         end = time.monotonic() + seconds
         while not re.search(pattern, self.text):

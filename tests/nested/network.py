@@ -281,7 +281,7 @@ TAP_SUM = hashlib.md5(random.Random(2097152).randbytes(2097152)).hexdigest()
 
 
 def tap_machine(run, kernel, script, *options):
-    return run(*options, kernel=kernel, cpus=2, timeout=600,
+    return run(*options, kernel=kernel, cpus=2, timeout=1500,
                net=['tap:tap0'], prefix=IN_NETWORK, memory='768M',
                disks=[root_disk()], append='root=LABEL=kvmbus',
                files=[CLIENT],
@@ -357,10 +357,10 @@ def tap(run):
     done
     ping -c 1 -W 1 10.9.0.1 && exit 6
     true''', '--capture', capture)
-        m.wait_for('DOWN', 600)
+        m.wait_for('DOWN', 1500)
         with host('flood', '9', '10.9.0.2', prefix=IN_NETWORK):
             m.type('\n')
-            m.wait_for('DELETE', 600)
+            m.wait_for('DELETE', 1500)
         subprocess.run(['ip', '-n', 'tap-test', 'link', 'delete', 'tap0'],
                        check=True)
         m.type('\n')
