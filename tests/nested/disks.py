@@ -30,7 +30,7 @@ def sub_channels(run):
             iflag=direct || exit 2
     done
     chroot /root fio --name=many --filename=$data --rw=randwrite --bs=4k \\
-        --size=4M --numjobs=5 --offset_increment=4M --iodepth=8 \\
+        --size=1M --numjobs=5 --offset_increment=4M --iodepth=8 \\
         --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1 \\
         --minimal || exit 3
     grep . "$1/interrupts" "$2/interrupts"
@@ -40,10 +40,10 @@ def sub_channels(run):
 
 @case()
 def fio_verify(run):
-    m = run(disks=[root_disk(), new_disk('data', 1024 * MIB)],
+    m = run(disks=[root_disk(), new_disk('data', 256 * MIB)],
             append='root=LABEL=kvmbus', script=DATA + '''
     chroot /root fio --name=seq --filename=$data --rw=write --bs=1M \\
-        --size=1G --direct=1 --ioengine=libaio --iodepth=8 \\
+        --size=256M --direct=1 --ioengine=libaio --iodepth=8 \\
         --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal || exit 1
     chroot /root fio --name=rand --filename=$data --rw=randrw \\
         --bsrange=512-128k --size=64M --direct=1 \\
@@ -445,13 +445,13 @@ def nbd_and_qcow2(run):
     root, before = SCRATCH / 'root.qcow2', os.stat(root_disk()).st_mtime_ns
     subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
                     '-b', root_disk(), root], check=True)
-    data, name = new_disk('data', 48 * MIB), SCRATCH / 'nbd.sock'
+    data, name = new_disk('data', 24 * MIB), SCRATCH / 'nbd.sock'
     server = serve(data, name)
     m = run(disks=[f'{root},backing=on', f'nbd+unix:///disk?socket={name}'],
             append='root=LABEL=kvmbus', script=DATA + '''
-    for at in 0 16 32; do
+    for at in 0 8 16; do
         chroot /root fio --name=rand --filename=$data --rw=randwrite \\
-            --bsrange=4k-64k --offset=${at}M --size=16M --direct=1 \\
+            --bsrange=4k-64k --offset=${at}M --size=8M --direct=1 \\
             --ioengine=libaio --iodepth=16 --fsync=64 --verify=crc32c \\
             --verify_fatal=1 --minimal || exit 1
     done
@@ -460,7 +460,7 @@ def nbd_and_qcow2(run):
     chroot /root fstrim -v /
     ''')
     for third in 1, 2, 3:
-        while blocks(data) * 512 < third * 16 * MIB - 8 * MIB:
+        while blocks(data) * 512 < third * 8 * MIB - 4 * MIB:
             expect(m.process.poll() is None, 'it ended before the server')
             time.sleep(0.01)
         os.kill(server, signal.SIGKILL)
@@ -731,7 +731,7 @@ def formats(run):
     for lun in $(seq 1 7) 60; do
         d=/dev/$(ls /sys/class/scsi_device/0:0:0:$lun/device/block)
         chroot /root fio --name=rand --filename=$d --rw=randrw --offset=8M \\
-            --bsrange=4k-64k --size=16M --direct=1 --ioengine=libaio \\
+            --bsrange=4k-64k --size=8M --direct=1 --ioengine=libaio \\
             --iodepth=16 --fsync=64 --verify=crc32c --verify_fatal=1 \\
             --minimal >/dev/null || exit 1
         chroot /root blkdiscard -o 12M -l 6M $d || exit 2
