@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <arpa/inet.h>
+#include <glib.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -174,4 +175,74 @@ void net_merge_finish(struct net_merge *m, struct virtio_net_hdr *hdr)
 		.csum_start = (uint16_t)l4,
 		.csum_offset = TCP_CSUM_AT,
 	};
+}
+
+/* Where the next bytes go. */
+struct room {
+	const struct iovec *iov;
+	int left;		/* of them */
+	size_t used;		/* bytes of the first */
+};
+
+static void put(struct room *r, const uint8_t *bytes, size_t len)
+{
+	while (len && r->left) {
+		size_t n = MIN(r->iov->iov_len - r->used, len);
+
+		memcpy((uint8_t *)r->iov->iov_base + r->used, bytes, n);
+		bytes += n;
+		len -= n;
+		r->used += n;
+		if (r->used == r->iov->iov_len) {
+			r->iov++;
+			r->left--;
+			r->used = 0;
+		}
+	}
+}
+
+static size_t size_of(const struct room *r)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < r->left; i++)
+		size += r->iov[i].iov_len;
+	return size;
+}
+
+static void take_more(struct net_merge *m, struct net_queue *q, struct room *r,
+		      size_t size)
+{
+	const uint8_t *bytes;
+	size_t len;
+
+	while ((bytes = net_queue_peek(q, &len)) && m->len + len <= size &&
+	       net_merge_add(m, bytes, len)) {
+		put(r, bytes + m->headers_len, len - m->headers_len);
+		net_queue_pop(q, &len);
+	}
+}
+
+bool net_merge_take(struct net_queue *q, unsigned offloads,
+		    struct net_frame *frame)
+{
+	const struct room start = { frame->iov, frame->iovcnt, 0 };
+	struct room headers = start, r = start;
+	size_t len, size = size_of(&start);
+	const uint8_t *bytes = net_queue_pop(q, &len);
+	struct net_merge m;
+
+	if (!bytes || len > size)
+		return false;
+	net_merge_begin(&m, bytes, len, offloads);
+	put(&r, bytes, len);
+	take_more(&m, q, &r, size);
+	frame->len = m.len;
+	frame->hdr = (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_DATA_VALID };
+	if (m.count > 1) {
+		net_merge_finish(&m, &frame->hdr);
+		put(&headers, m.headers, m.headers_len);
+	}
+	return true;
 }

@@ -14,6 +14,7 @@
 #define BACKENDS_NET_MERGE_H
 
 #include "backend/net.h"
+#include "backends/net_queue.h"
 
 #define NET_MERGE_HEADERS	(14 + 40 + 20)	/* bytes: Ethernet, IPv6, TCP */
 
@@ -39,5 +40,13 @@ bool net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len);
 
 /* Once there are two at least: m->headers become those of the whole. */
 void net_merge_finish(struct net_merge *m, struct virtio_net_hdr *hdr);
+
+/*
+ * All that: fill @frame, which has room, with the first frame of @q and what
+ * follows it.  Their checksums are right.  False if the first one is too large
+ * for the room, or there is none; it is gone.
+ */
+bool net_merge_take(struct net_queue *q, unsigned offloads,
+		    struct net_frame *frame);
 
 #endif

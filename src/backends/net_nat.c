@@ -389,91 +389,14 @@ static unsigned nat_send(struct net_backend *nb, const struct net_frame *frames,
 	return count;
 }
 
-/* Where the next bytes of a frame for the guest go. */
-struct room {
-	const struct iovec *iov;
-	int left;		/* of them */
-	size_t used;		/* bytes of the first */
-};
-
-static bool put(struct room *r, const uint8_t *bytes, size_t len)
-{
-	while (len && r->left) {
-		size_t n = MIN(r->iov->iov_len - r->used, len);
-
-		memcpy((uint8_t *)r->iov->iov_base + r->used, bytes, n);
-		bytes += n;
-		len -= n;
-		r->used += n;
-		if (r->used == r->iov->iov_len) {
-			r->iov++;
-			r->left--;
-			r->used = 0;
-		}
-	}
-	return !len;
-}
-
-static size_t room_of(const struct net_frame *frame)
-{
-	size_t room = 0;
-
-	for (int i = 0; i < frame->iovcnt; i++)
-		room += frame->iov[i].iov_len;
-	return room;
-}
-
-/*
- * libslirp's segments have the size that the guest's connection asked for, so
- * what follows one goes with it as far as the guest takes large frames.
- */
-static void put_more(struct net_nat *nat, struct room *r, struct net_merge *m,
-		     size_t space)
-{
-	const uint8_t *bytes;
-	size_t len;
-
-	while ((bytes = net_queue_peek(&nat->queue, &len)) &&
-	       m->len + len <= space && net_merge_add(m, bytes, len)) {
-		put(r, bytes + m->headers_len, len - m->headers_len);
-		net_queue_pop(&nat->queue, &len);
-	}
-}
-
-static bool scatter(struct net_nat *nat, struct net_frame *frame,
-		    const uint8_t *bytes, size_t len)
-{
-	const struct room start = { frame->iov, frame->iovcnt, 0 };
-	struct room headers = start, r = start;
-	size_t space = room_of(frame);
-	struct net_merge m;
-
-	if (len > space)
-		return false;
-	net_merge_begin(&m, bytes, len, nat->recv_offloads);
-	put(&r, bytes, len);
-	put_more(nat, &r, &m, space);
-	/* What comes from here has the right checksums. */
-	frame->hdr = (struct virtio_net_hdr){
-		.flags = VIRTIO_NET_HDR_F_DATA_VALID };
-	frame->len = m.len;
-	if (m.count > 1) {
-		net_merge_finish(&m, &frame->hdr);
-		put(&headers, m.headers, m.headers_len);
-	}
-	return true;
-}
-
 static int nat_recv(struct net_backend *nb, struct net_frame *frame)
 {
 	struct net_nat *nat = container_of(nb, struct net_nat, nb);
 	bool was_full = !has_room(nat);
-	const uint8_t *bytes;
-	size_t len;
-	int got = 0;
+	bool got = false;
 
-	while (!got && (bytes = net_queue_pop(&nat->queue, &len))) {
-		got = scatter(nat, frame, bytes, len);
+	while (!got && nat->queue.used) {
+		got = net_merge_take(&nat->queue, nat->recv_offloads, frame);
 		nb->dropped += !got;
 	}
 	if (was_full && has_room(nat))

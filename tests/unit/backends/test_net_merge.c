@@ -219,6 +219,74 @@ static void a_frame_that_is_cut_short_stays_alone(void **state)
 	}
 }
 
+static void push(struct net_queue *q, const struct net_packet *p,
+		 uint16_t size, unsigned index)
+{
+	const struct net_packet one = net_packet_segment(p, size, index);
+
+	assert_true(net_queue_push(q, segment,
+				   net_packet_build(&one, segment)));
+}
+
+/* In room whose pieces are as awkward as can be. */
+static bool take(struct net_queue *q, struct net_frame *frame, size_t room,
+		 size_t piece)
+{
+	static struct iovec iov[4096];
+
+	frame->iov = iov;
+	frame->iovcnt = 0;
+	for (size_t at = 0; at < room; at += piece)
+		iov[frame->iovcnt++] = (struct iovec){
+			whole + at, MIN(piece, room - at) };
+	memset(whole, 0xee, sizeof(whole));
+	return net_merge_take(q, BOTH, frame);
+}
+
+static void what_waits_in_a_row_is_taken_as_one(void **state)
+{
+	const struct net_packet p = packet(false, 10000);
+	struct virtio_net_hdr want;
+	struct net_frame frame;
+	struct net_queue q;
+	size_t len = net_packet_build_offload(&p, 1440, expected, &want);
+
+	net_queue_init(&q, 128u << 10);
+	for (size_t piece = 17; piece < 3000; piece += 311) {
+		for (unsigned i = 0; i < 7; i++)
+			push(&q, &p, 1440, i);
+		push(&q, &p, 1440, 0);
+		assert_true(take(&q, &frame, sizeof(whole), piece));
+		assert_int_equal(frame.len, len);
+		assert_memory_equal(whole, expected, len);
+		assert_memory_equal(&frame.hdr, &want, sizeof(want));
+		assert_true(take(&q, &frame, 1494, piece));
+		assert_int_equal(frame.len, 1494);
+		assert_int_equal(frame.hdr.flags, VIRTIO_NET_HDR_F_DATA_VALID);
+		assert_int_equal(frame.hdr.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+		assert_memory_equal(whole, segment, 1494);
+		assert_false(take(&q, &frame, 1494, piece));
+	}
+	net_queue_finish(&q);
+}
+
+static void no_more_is_taken_than_there_is_room_for(void **state)
+{
+	const struct net_packet p = packet(false, 10000);
+	struct net_frame frame;
+	struct net_queue q;
+
+	net_queue_init(&q, 128u << 10);
+	for (unsigned i = 0; i < 3; i++)
+		push(&q, &p, 1440, i);
+	assert_false(take(&q, &frame, 1493, 4096));	/* it is lost */
+	assert_true(take(&q, &frame, 1494 + 1440, 4096));
+	assert_int_equal(frame.len, 1494);
+	assert_int_equal(whole[1494], 0xee);
+	assert_true(take(&q, &frame, 1494, 4096));
+	net_queue_finish(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +299,8 @@ int main(void)
 		cmocka_unit_test(any_other_header_makes_another_connection),
 		cmocka_unit_test(fragments_stay_alone),
 		cmocka_unit_test(a_frame_that_is_cut_short_stays_alone),
+		cmocka_unit_test(what_waits_in_a_row_is_taken_as_one),
+		cmocka_unit_test(no_more_is_taken_than_there_is_room_for),
 	};
 
 	for (size_t i = 0; i < sizeof(payload); i++)
