@@ -36,7 +36,7 @@
 #define NET_OFFLOAD_CSUM	(1u << 0)	/* VIRTIO_NET_HDR_F_NEEDS_CSUM */
 #define NET_OFFLOAD_TSO4	(1u << 1)	/* these need NET_OFFLOAD_CSUM */
 #define NET_OFFLOAD_TSO6	(1u << 2)
-#define NET_OFFLOAD_USO		(1u << 3)
+#define NET_OFFLOAD_USO		(1u << 3)	/* send() only: no guest has it */
 
 struct net_frame {
 	/*
@@ -72,7 +72,8 @@ struct net_backend_ops {
 	/*
 	 * Fill @frame: 1; or 0 if there is none, then readable() follows when
 	 * one comes.  A frame larger than @frame's room is dropped and
-	 * counted.  What it leaves to do is within what set_offloads() allowed.
+	 * counted.  What it leaves to do is within what set_offloads() allowed;
+	 * after that allowed TSO, room is for NET_FRAME_MAX bytes.
 	 */
 	int (*recv)(struct net_backend *nb, struct net_frame *frame);
 	/* NET_OFFLOAD_* that recv() may use from now on; none at first. */

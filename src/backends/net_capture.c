@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backends/net_capture.h"
+#include "backends/net_copy.h"
 #include "core/error.h"
 #include "core/util.h"
 
@@ -181,14 +182,8 @@ static uint8_t *copy_whole(const struct net_frame *f, struct net_frame *copy,
 			   struct iovec *iov)
 {
 	uint8_t *bytes = g_malloc0(f->len);
-	size_t at = 0;
 
-	for (int i = 0; i < f->iovcnt && at < f->len; i++) {
-		size_t n = MIN(f->iov[i].iov_len, f->len - at);
-
-		memcpy(bytes + at, f->iov[i].iov_base, n);
-		at += n;
-	}
+	net_gather(f, bytes, f->len);
 	*iov = (struct iovec){ bytes, f->len };
 	*copy = (struct net_frame){ .iov = iov, .iovcnt = 1, .len = f->len };
 	return bytes;

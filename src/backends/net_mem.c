@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "backends/net_copy.h"
 #include "backends/net_mem.h"
 #include "core/util.h"
-
-static size_t copy_out(const struct net_frame *f, uint8_t *to)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < f->iovcnt; i++) {
-		memcpy(to + len, f->iov[i].iov_base, f->iov[i].iov_len);
-		len += f->iov[i].iov_len;
-	}
-	return len;
-}
 
 static unsigned mem_send(struct net_backend *nb, const struct net_frame *frames,
 			 unsigned count)
@@ -26,26 +16,13 @@ static unsigned mem_send(struct net_backend *nb, const struct net_frame *frames,
 			g_malloc(sizeof(*f) + frames[i].len);
 
 		f->hdr = frames[i].hdr;
-		f->len = copy_out(&frames[i], f->bytes);
-		g_assert(f->len == frames[i].len);
+		f->len = frames[i].len;
+		g_assert(net_room(&frames[i]) == f->len);
+		net_gather(&frames[i], f->bytes, f->len);
 		g_queue_push_tail(&nm->sent, f);
 	}
 	nm->room -= n;
 	return n;
-}
-
-static size_t copy_in(const struct net_frame *f, const uint8_t *from,
-		      size_t len)
-{
-	size_t done = 0;
-
-	for (int i = 0; i < f->iovcnt && done < len; i++) {
-		size_t n = MIN(f->iov[i].iov_len, len - done);
-
-		memcpy(f->iov[i].iov_base, from + done, n);
-		done += n;
-	}
-	return done;
 }
 
 static int mem_recv(struct net_backend *nb, struct net_frame *frame)
@@ -55,11 +32,9 @@ static int mem_recv(struct net_backend *nb, struct net_frame *frame)
 
 	nm->pieces = frame->iovcnt;
 	while ((f = g_queue_pop_head(&nm->incoming))) {
-		size_t len = f->len;
-		bool all = copy_in(frame, f->bytes, len) == len;
+		bool all = net_scatter(frame, f->bytes, f->len);
 
 		frame->hdr = f->hdr;
-		frame->len = len;
 		g_free(f);
 		if (all)
 			return 1;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "backends/net_copy.h"
 #include "backends/net_merge.h"
 #include "backends/net_sum.h"
 #include "core/bytes.h"
@@ -201,15 +202,6 @@ static void put(struct room *r, const uint8_t *bytes, size_t len)
 	}
 }
 
-static size_t size_of(const struct room *r)
-{
-	size_t size = 0;
-
-	for (int i = 0; i < r->left; i++)
-		size += r->iov[i].iov_len;
-	return size;
-}
-
 static void take_more(struct net_merge *m, struct net_queue *q, struct room *r,
 		      size_t size)
 {
@@ -228,7 +220,7 @@ bool net_merge_take(struct net_queue *q, unsigned offloads,
 {
 	const struct room start = { frame->iov, frame->iovcnt, 0 };
 	struct room headers = start, r = start;
-	size_t len, size = size_of(&start);
+	size_t len, size = net_room(frame);
 	const uint8_t *bytes = net_queue_pop(q, &len);
 	struct net_merge m;
 

@@ -13,6 +13,7 @@
 #include "backends/nat_probe.h"
 #include "backends/nat_refuse.h"
 #include "backends/nat_sockets.h"
+#include "backends/net_copy.h"
 #include "backends/net_merge.h"
 #include "backends/net_nat.h"
 #include "backends/net_queue.h"
@@ -292,17 +293,8 @@ static const struct nat_probe_ops probe_ops = {
  */
 static bool gather(struct net_nat *nat, const struct net_frame *frame)
 {
-	size_t len = 0;
-
-	if (frame->len > sizeof(nat->frame))
-		return false;
-	for (int i = 0; i < frame->iovcnt && len < frame->len; i++) {
-		size_t n = MIN(frame->iov[i].iov_len, frame->len - len);
-
-		memcpy(nat->frame + len, frame->iov[i].iov_base, n);
-		len += n;
-	}
-	return len == frame->len;
+	return frame->len <= sizeof(nat->frame) &&
+	       net_gather(frame, nat->frame, frame->len) == frame->len;
 }
 
 /* Whether libslirp may make a socket for it. */

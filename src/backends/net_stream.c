@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/net_copy.h"
 #include "backends/net_segment.h"
 #include "backends/net_stream.h"
 #include "core/util.h"
@@ -182,22 +183,6 @@ static bool read_more(struct net_stream *s)
 	return n > 0;
 }
 
-/* Copy @len bytes to the frame's room.  False if that is too small. */
-static bool fill(struct net_frame *f, const uint8_t *bytes, size_t len)
-{
-	size_t at = 0;
-
-	for (int i = 0; i < f->iovcnt && at < len; i++) {
-		size_t n = MIN(f->iov[i].iov_len, len - at);
-
-		memcpy(f->iov[i].iov_base, bytes + at, n);
-		at += n;
-	}
-	f->len = len;
-	memset(&f->hdr, 0, sizeof(f->hdr));
-	return at == len;
-}
-
 static int stream_recv(struct net_backend *nb, struct net_frame *f)
 {
 	struct net_stream *s = stream_of(nb);
@@ -208,7 +193,7 @@ static int stream_recv(struct net_backend *nb, struct net_frame *f)
 			const uint8_t *p = s->in.bytes + s->in.at + LENGTH;
 
 			s->in.at += LENGTH + len;
-			if (len >= ETH_HLEN && fill(f, p, len))
+			if (len >= ETH_HLEN && net_scatter(f, p, len))
 				return 1;
 			nb->dropped++;
 		}

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/net_copy.h"
+#include "backends/net_segment.h"
 #include "backends/net_tap.h"
 #include "core/autoptr.h"
 #include "core/error.h"
@@ -30,8 +32,13 @@ struct net_tap {
 	struct net_backend nb;
 	struct loop_poll poll;
 	unsigned waiting;	/* POLLIN, POLLOUT: who could not go on */
-	unsigned offloads;	/* NET_OFFLOAD_* that recv() may use */
+	unsigned offloads;	/* NET_OFFLOAD_* that the host may leave */
 	int fd;
+	/* Datagrams that came as one frame, and the one that is next. */
+	struct net_segmenter cut;
+	struct net_frame whole;
+	struct iovec whole_iov;
+	uint8_t bytes[NET_FRAME_MAX], datagram[NET_FRAME_MAX];
 };
 
 static struct net_tap *tap_of(struct net_backend *nb)
@@ -152,26 +159,68 @@ static bool header_is_good(const struct net_tap *t, const struct net_frame *f)
 	       t->offloads & needed[h->gso_type];
 }
 
-static size_t room_of(const struct net_frame *f)
+/*
+ * Datagrams that the host left in one frame: read at once, they go on one by
+ * one, as no guest can be told to cut them.
+ */
+static bool next_datagram(struct net_tap *t, struct net_frame *f)
 {
-	size_t room = 0;
+	size_t len;
 
-	for (int i = 0; i < MIN(f->iovcnt, IOV_COUNT); i++)
-		room += f->iov[i].iov_len;
-	return room;
+	while (t->cut.left) {
+		len = net_segmenter_next(&t->cut, t->datagram);
+		if (net_scatter(f, t->datagram, len)) {
+			f->hdr.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+			return true;
+		}
+		t->nb.dropped++;
+	}
+	return false;
+}
+
+static bool begin_cut(struct net_tap *t, const struct net_frame *f)
+{
+	t->whole_iov = (struct iovec){ t->bytes, f->len };
+	t->whole = (struct net_frame){
+		.hdr = f->hdr, .iov = &t->whole_iov, .iovcnt = 1, .len = f->len,
+	};
+	net_gather(f, t->bytes, f->len);
+	if (net_segmenter_init(&t->cut, &t->whole))
+		return true;
+	t->cut.left = 0;
+	return false;
+}
+
+/* Whether @f, as it was read, is for the user. */
+static bool take(struct net_tap *t, struct net_frame *f, size_t room)
+{
+	if (f->len > room || !header_is_good(t, f)) {
+		t->nb.dropped++;
+		return false;
+	}
+	if (f->hdr.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
+		return true;
+	if (begin_cut(t, f))
+		return next_datagram(t, f);
+	t->nb.dropped++;
+	return false;
 }
 
 static int tap_recv(struct net_backend *nb, struct net_frame *f)
 {
 	struct net_tap *t = tap_of(nb);
-	size_t room = room_of(f);
+	const struct net_frame reached = {
+		.iov = f->iov, .iovcnt = MIN(f->iovcnt, IOV_COUNT),
+	};
+	size_t room = MIN(net_room(&reached), NET_FRAME_MAX);
 	ssize_t n;
 
+	if (next_datagram(t, f))
+		return 1;
 	for (unsigned i = 0; i < DROPS_MAX && (n = tap_read(t, f)) > 0; i++) {
 		f->len = (size_t)n;
-		if (f->len <= room && header_is_good(t, f))
+		if (take(t, f, room))
 			return 1;
-		nb->dropped++;
 	}
 	tap_wait(t, POLLIN);
 	return 0;
@@ -192,11 +241,16 @@ static int set_offloads(int fd, unsigned offloads)
 	return ioctl(fd, TUNSETOFFLOAD, flags);
 }
 
-/* The kernel then does itself what is not allowed to be left. */
+/*
+ * The kernel then does itself what is not allowed to be left.  Who has room for
+ * large frames has it for those of datagrams, which are cut here.
+ */
 static void tap_set_offloads(struct net_backend *nb, unsigned offloads)
 {
 	struct net_tap *t = tap_of(nb);
 
+	if (offloads & (NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6))
+		offloads |= NET_OFFLOAD_USO;
 	t->offloads = offloads & nb->offloads;
 	/* Fails for a device that was deleted only. */
 	set_offloads(t->fd, t->offloads);

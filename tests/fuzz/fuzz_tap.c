@@ -74,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	READ(&in, &how);
 	cable.queue[0] = net_tap_new(loop, pair[0], 1500);
+	cable.queue[0]->offloads |= NET_OFFLOAD_USO;
 	c = netvsc_new_on(loop, 1, &cable);
 	start(c, how);
 	for (unsigned i = 0; i < PACKETS_MAX && put(&in, pair[1]); i++) {

@@ -27,13 +27,13 @@
 #include "core/util.h"
 #include "net_packet.h"
 
-#define ETH_TEST	0x88b5	/* nobody else sends these */
-#define ALL		(NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6)
+#define ETH_TEST 0x88b5 /* nobody else sends these */
+#define ALL	 (NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6)
 
 struct rig {
 	struct loop *loop;
 	struct net_backend *nb;
-	int host;		/* packet socket with virtio_net_hdr */
+	int host; /* packet socket with virtio_net_hdr */
 	unsigned readable, writable, down;
 };
 
@@ -75,7 +75,8 @@ static void delete_device(void)
 		struct nlmsghdr nl;
 		struct ifinfomsg info;
 	} rq = {
-		.nl = { .nlmsg_len = sizeof(rq), .nlmsg_type = RTM_DELLINK,
+		.nl = { .nlmsg_len = sizeof(rq),
+			.nlmsg_type = RTM_DELLINK,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
 		.info.ifi_index = (int)if_nametoindex("tap0"),
 	};
@@ -90,14 +91,16 @@ static void delete_device(void)
 static int host_side(void)
 {
 	struct sockaddr_ll at = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = (int)if_nametoindex("tap0"),
 	};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int one = 1;
 
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one,
-				    sizeof(one)), 0);
+	assert_int_equal(
+		setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)),
+		0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	return fd;
 }
@@ -121,9 +124,7 @@ static int setup(void **state)
 	if (!r->loop || !open_on(r->loop, "tap0", 1, &cable, NULL))
 		return -1;
 	r->nb = cable.queue[0];
-	r->nb->user = (struct net_user){
-		on_readable, on_writable, on_link, r
-	};
+	r->nb->user = (struct net_user){ on_readable, on_writable, on_link, r };
 	bring_up();
 	r->host = host_side();
 	return 0;
@@ -159,7 +160,8 @@ static void host_sends(struct rig *r, const struct virtio_net_hdr *hdr,
 		       const uint8_t *bytes, size_t len)
 {
 	struct iovec iov[] = {
-		{ (void *)hdr, sizeof(*hdr) }, { (void *)bytes, len },
+		{ (void *)hdr, sizeof(*hdr) },
+		{ (void *)bytes, len },
 	};
 
 	assert_int_equal(writev(r->host, iov, 2), sizeof(*hdr) + len);
@@ -181,7 +183,9 @@ static size_t host_receives(struct rig *r, struct virtio_net_hdr *hdr,
 	struct sockaddr_ll from;
 	struct iovec iov[] = { { hdr, sizeof(*hdr) }, { bytes, size } };
 	struct msghdr msg = {
-		.msg_iov = iov, .msg_iovlen = 2, .msg_name = &from,
+		.msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_name = &from,
 	};
 	ssize_t n;
 
@@ -199,8 +203,8 @@ static int receives(struct rig *r, struct net_frame *f, uint8_t *bytes,
 
 	/* In two pieces, the second one beginning where nothing else does. */
 	iov[0] = (struct iovec){ bytes, MIN(room, 11) };
-	iov[1] = (struct iovec){ bytes + iov[0].iov_len,
-				 room - iov[0].iov_len };
+	iov[1] =
+		(struct iovec){ bytes + iov[0].iov_len, room - iov[0].iov_len };
 	*f = (struct net_frame){ .iov = iov, .iovcnt = 2 };
 	return net_recv(r->nb, f);
 }
@@ -258,7 +262,7 @@ static void who_found_nothing_is_told_once(void **state)
 	uint8_t got[2048];
 
 	turns(r);
-	r->readable = 0;	/* the host may have had something to say */
+	r->readable = 0; /* the host may have had something to say */
 	while (receives(r, &f, got, sizeof(got)))
 		;
 	turns(r);
@@ -288,7 +292,30 @@ static void a_frame_without_room_is_dropped_and_counted(void **state)
 	assert_int_equal(r->nb->dropped, 1);
 }
 
-/* A socket in the place of a device says what the kernel would not. */
+/* A socket in the place of a device; it can all that a kernel can. */
+static void begin_socket(struct rig *r, unsigned offloads)
+{
+	int pair[2];
+
+	*r = (struct rig){ .loop = loop_new(NULL) };
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair),
+		0);
+	r->host = pair[1];
+	r->nb = net_tap_new(r->loop, pair[0], 1500);
+	r->nb->offloads |= NET_OFFLOAD_USO;
+	r->nb->user = (struct net_user){ on_readable, on_writable, on_link, r };
+	net_set_offloads(r->nb, offloads);
+}
+
+static void end_socket(struct rig *r)
+{
+	loop_free(r->loop);
+	net_close(r->nb);
+	close(r->host);
+}
+
+/* As no kernel would say. */
 static void headers_that_are_not_true_are_dropped_and_counted(void **state)
 {
 	enum { CSUM = VIRTIO_NET_HDR_F_NEEDS_CSUM, TCP4 = 1, TCP6 = 4 };
@@ -306,21 +333,16 @@ static void headers_that_are_not_true_are_dropped_and_counted(void **state)
 		{ { CSUM, TCP4, 101, 1, 34, 16 }, false },
 		{ { CSUM, TCP4, 54, 0, 34, 16 }, false },
 		{ { 0, TCP4, 54, 1, 34, 16 }, false },
-		{ { CSUM, TCP6, 54, 1, 34, 16 }, false },	/* not allowed */
-		{ { CSUM, 3, 54, 1, 34, 16 }, false },		/* UFO */
+		{ { CSUM, TCP6, 54, 1, 34, 16 }, false }, /* not allowed */
+		{ { CSUM, 3, 54, 1, 34, 16 }, false }, /* UFO */
 		{ { CSUM, TCP4 | 0x80, 54, 1, 34, 16 }, false },
 		{ { CSUM, 255, 54, 1, 34, 16 }, false },
 	};
 	uint8_t bytes[100] = { 0 }, got[2048];
-	struct rig r = { .loop = loop_new(NULL) };
 	struct net_frame f;
-	int pair[2];
+	struct rig r;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
-				    pair), 0);
-	r.host = pair[1];
-	r.nb = net_tap_new(r.loop, pair[0], 1500);
-	net_set_offloads(r.nb, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+	begin_socket(&r, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		uint64_t dropped = r.nb->dropped;
 
@@ -332,50 +354,146 @@ static void headers_that_are_not_true_are_dropped_and_counted(void **state)
 	net_set_offloads(r.nb, 0);
 	host_sends(&r, &cases[0].hdr, bytes, sizeof(bytes));
 	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
-	loop_free(r.loop);
-	net_close(r.nb);
-	close(pair[1]);
+	end_socket(&r);
 }
 
-/* A socket in the place of a device, which has more of them than it takes. */
+static const uint8_t payload[8192];
+
+static struct net_packet datagrams(bool ip6)
+{
+	return (struct net_packet){
+		.udp = true,
+		.ip6 = ip6,
+		.id = 0xfffe,
+		.payload = payload,
+		.payload_len = sizeof(payload),
+	};
+}
+
+static void host_sends_whole(struct rig *r, bool ip6)
+{
+	const struct net_packet p = datagrams(ip6);
+	struct virtio_net_hdr hdr;
+	static uint8_t bytes[9000];
+
+	host_sends(r, &hdr, bytes,
+		   net_packet_build_offload(&p, 1400, bytes, &hdr));
+}
+
+static void datagrams_of_one_frame_come_one_by_one(void **state)
+{
+	uint8_t got[NET_FRAME_MAX], want[2048];
+	struct net_frame f;
+	struct rig r;
+
+	begin_socket(&r, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		const struct net_packet p = datagrams(ip6);
+
+		host_sends_whole(&r, ip6);
+		host_sends_plain(&r, 60, 1);
+		for (unsigned i = 0; i < 6; i++) {
+			struct net_packet one = net_packet_segment(&p, 1400, i);
+
+			assert_int_equal(receives(&r, &f, got, sizeof(got)), 1);
+			assert_int_equal(f.len, net_packet_build(&one, want));
+			assert_memory_equal(got, want, f.len);
+			assert_int_equal(f.hdr.gso_type, 0);
+			assert_int_equal(f.hdr.flags,
+					 VIRTIO_NET_HDR_F_DATA_VALID);
+		}
+		assert_int_equal(receives(&r, &f, got, sizeof(got)), 1);
+		assert_int_equal(f.len, 60);
+		assert_int_equal(f.hdr.flags, 0);
+	}
+	assert_int_equal(r.nb->dropped, 0);
+	end_socket(&r);
+}
+
+static void datagrams_without_room_are_dropped_each(void **state)
+{
+	uint8_t got[NET_FRAME_MAX];
+	struct net_frame f;
+	struct rig r;
+
+	begin_socket(&r, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO6);
+	host_sends_whole(&r, false);
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 1);
+	/* The last one is shorter. */
+	assert_int_equal(receives(&r, &f, got, 1300), 1);
+	assert_int_equal(f.len, 42 + sizeof(payload) % 1400);
+	assert_int_equal(r.nb->dropped, 4);
+	end_socket(&r);
+}
+
+static void a_frame_that_is_not_of_datagrams_is_dropped(void **state)
+{
+	uint8_t got[NET_FRAME_MAX], bytes[100];
+	const struct virtio_net_hdr hdr = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_size = 10,
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+		.hdr_len = 42,
+		.csum_start = 34,
+		.csum_offset = 6,
+	};
+	struct net_frame f;
+	struct rig r;
+
+	begin_socket(&r, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+	make_frame(bytes, sizeof(bytes), 1);
+	host_sends(&r, &hdr, bytes, sizeof(bytes));
+	host_sends_plain(&r, 60, 2);
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 1);
+	assert_int_equal(f.len, 60);
+	assert_int_equal(r.nb->dropped, 1);
+	net_set_offloads(r.nb, NET_OFFLOAD_CSUM);
+	host_sends_whole(&r, false);
+	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
+	assert_int_equal(r.nb->dropped, 2);
+	end_socket(&r);
+}
+
+/* Where the host's kernel can, it is asked for that. */
+static void datagrams_of_one_frame_come_from_a_device(void **state)
+{
+	uint8_t got[NET_FRAME_MAX];
+	struct rig *r = *state;
+	struct net_frame f;
+
+	net_set_offloads(r->nb, ALL);
+	host_sends_whole(r, false);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(receives(r, &f, got, sizeof(got)), 1);
+		assert_true(f.len <= 42 + 1400);
+		assert_int_equal(f.hdr.gso_type, 0);
+	}
+}
+
+/* There are more of them than it takes in one go. */
 static void frames_without_room_do_not_hold_the_loop(void **state)
 {
-	const struct virtio_net_hdr hdr = { 0 };
-	uint8_t bytes[100] = { 0 }, got[60];
-	struct rig r = { .loop = loop_new(NULL) };
 	struct net_frame f;
-	unsigned sent = 0;
-	int pair[2];
+	uint8_t got[60];
+	struct rig r;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
-				    pair), 0);
-	r.nb = net_tap_new(r.loop, pair[0], 1500);
-	r.nb->user = (struct net_user){
-		on_readable, on_writable, on_link, &r
-	};
-	for (; sent < 100; sent++) {
-		const struct iovec iov[] = { { (void *)&hdr, sizeof(hdr) },
-					     { bytes, sizeof(bytes) } };
-
-		assert_true(writev(pair[1], iov, 2) > 0);
-	}
+	begin_socket(&r, 0);
+	for (unsigned i = 0; i < 100; i++)
+		host_sends_plain(&r, 100, 0);
 	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
 	assert_in_range(r.nb->dropped, 1, 99);
 	turns(&r);
 	assert_in_range(r.readable, 1, 6);
 	assert_int_equal(receives(&r, &f, got, sizeof(got)), 0);
 	assert_int_equal(r.nb->dropped, 100);
-	loop_free(r.loop);
-	net_close(r.nb);
-	close(pair[1]);
+	end_socket(&r);
 }
-
-static const uint8_t payload[8192];
 
 static size_t super_frame(uint8_t *bytes, struct virtio_net_hdr *hdr)
 {
 	const struct net_packet p = {
-		.payload = payload, .payload_len = sizeof(payload),
+		.payload = payload,
+		.payload_len = sizeof(payload),
 	};
 
 	return net_packet_build_offload(&p, 1400, bytes, hdr);
@@ -456,8 +574,8 @@ static void a_device_that_is_deleted_is_a_link_that_is_down(void **state)
 	uint8_t bytes[100], got[2048];
 	struct rig *r = *state;
 	struct iovec iov = { bytes, sizeof(bytes) };
-	struct net_frame f = { .iov = &iov, .iovcnt = 1,
-			       .len = sizeof(bytes) }, in;
+	struct net_frame f = { .iov = &iov, .iovcnt = 1, .len = sizeof(bytes) },
+			 in;
 
 	make_frame(bytes, sizeof(bytes), 1);
 	while (receives(r, &in, got, sizeof(got)))
@@ -485,12 +603,11 @@ static void a_sender_notices_that_the_device_was_deleted(void **state)
 	uint8_t bytes[100];
 	struct rig *r = *state;
 	struct iovec iov = { bytes, sizeof(bytes) };
-	struct net_frame f = { .iov = &iov, .iovcnt = 1,
-			       .len = sizeof(bytes) };
+	struct net_frame f = { .iov = &iov, .iovcnt = 1, .len = sizeof(bytes) };
 
 	make_frame(bytes, sizeof(bytes), 1);
 	host_sends_plain(r, 60, 1);
-	turns(r);		/* told that there is something to read */
+	turns(r); /* told that there is something to read */
 	delete_device();
 	turns(r);
 	assert_int_equal(r->down, 0);
@@ -561,7 +678,8 @@ static void a_device_of_one_queue_has_no_second(void **state)
 static size_t flow(uint8_t port, uint8_t *bytes)
 {
 	const struct net_packet p = {
-		.payload = payload, .payload_len = 100,
+		.payload = payload,
+		.payload_len = 100,
 	};
 	size_t len = net_packet_build(&p, bytes);
 
@@ -574,7 +692,8 @@ static void flow_sent(struct net_backend *nb, uint8_t port)
 {
 	uint8_t bytes[256];
 	struct iovec iov = { bytes, flow(port, bytes) };
-	const struct net_frame f = { .iov = &iov, .iovcnt = 1,
+	const struct net_frame f = { .iov = &iov,
+				     .iovcnt = 1,
 				     .len = iov.iov_len };
 
 	assert_int_equal(net_send(nb, &f, 1), 1);
@@ -699,7 +818,7 @@ static bool own_network(void)
 	return true;
 }
 
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
@@ -711,6 +830,7 @@ int main(void)
 		TEST(super_frames_are_received_if_that_is_allowed),
 		TEST(super_frames_are_cut_by_the_host_if_not),
 		TEST(super_frames_that_are_sent_stay_whole),
+		TEST(datagrams_of_one_frame_come_from_a_device),
 		TEST(a_frame_that_the_host_refuses_is_counted),
 		TEST(a_device_that_is_deleted_is_a_link_that_is_down),
 		TEST(a_sender_notices_that_the_device_was_deleted),
@@ -718,6 +838,9 @@ int main(void)
 		cmocka_unit_test(
 			headers_that_are_not_true_are_dropped_and_counted),
 		cmocka_unit_test(frames_without_room_do_not_hold_the_loop),
+		cmocka_unit_test(datagrams_of_one_frame_come_one_by_one),
+		cmocka_unit_test(datagrams_without_room_are_dropped_each),
+		cmocka_unit_test(a_frame_that_is_not_of_datagrams_is_dropped),
 		cmocka_unit_test(the_mtu_is_the_devices),
 		cmocka_unit_test(an_only_queue_may_be_one_of_many),
 		cmocka_unit_test(a_device_of_one_queue_has_no_second),
@@ -729,7 +852,8 @@ int main(void)
 
 	if (!own_network()) {
 		printf("skipped: no network namespace or no /dev/net/tun "
-		       "here: %s\n", g_strerror(errno));
+		       "here: %s\n",
+		       g_strerror(errno));
 		return 77;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
