@@ -88,6 +88,12 @@ struct hv_host_ops {
 	 */
 	void (*sint_route)(void *host, uint32_t vp, unsigned sint,
 			   uint8_t vector, bool auto_eoi);
+	/*
+	 * VP_ASSIST_PAGE is @value: if it is enabled, its first word tells the
+	 * guest of interrupts that need no EOI.  On @vp's thread; only if
+	 * hv_config.eoi_assist.  TLFS 10.3.5.
+	 */
+	void (*eoi_assist)(void *host, uint32_t vp, uint64_t value);
 	/* Any thread. */
 	void (*sint_raise)(void *host, uint32_t vp, unsigned sint);
 
@@ -166,6 +172,11 @@ struct hv_config {
 	 * them to the guest: hv_msr_read() and hv_msr_write() do not know them.
 	 */
 	bool apic_msrs;
+	/*
+	 * And eoi_assist works, and is better than what the hardware does for
+	 * an EOI.  Only with apic_msrs.
+	 */
+	bool eoi_assist;
 	/*
 	 * What the guest is shown of what can be offered (hv/profile.h); NULL:
 	 * all.  Borrowed until hv_new() returns.

@@ -62,6 +62,7 @@
 #define HV_HYPERCALL_MSR_LOCK_AVAILABLE		(1u << 18)
 #define HV_DIRECT_SYNTHETIC_TIMERS		(1u << 19)
 /* Leaf 0x40000004, EAX: recommendations. */
+#define HV_RECOMMEND_APIC_MSRS			(1u << 3)
 #define HV_RECOMMEND_RELAXED_TIMING		(1u << 5)
 #define HV_DEPRECATE_AUTO_EOI			(1u << 9)
 /* EBX: how often to spin before the hypervisor is told. */

@@ -50,6 +50,11 @@ static bool with_apic_msrs(const struct hv_config *c)
 	return c->apic_msrs;
 }
 
+static bool with_eoi_assist(const struct hv_config *c)
+{
+	return c->apic_msrs && c->eoi_assist;
+}
+
 static const struct {
 	uint32_t access;	/* leaf 3, EAX: to MSRs */
 	uint32_t privileges;	/* leaf 3, EBX: to hypercalls */
@@ -75,6 +80,7 @@ static const struct {
 	{ .access = HV_ACCESS_GUEST_IDLE_REG,
 	  .features = HV_GUEST_IDLE_AVAILABLE, .offered = with_guest_idle },
 	{ .access = HV_ACCESS_INTR_CTRL_REGS, .offered = with_apic_msrs },
+	{ .hints = HV_RECOMMEND_APIC_MSRS, .offered = with_eoi_assist },
 	{ .features = HV_GUEST_CRASH_REGS_AVAILABLE, .offered = always },
 	{ .privileges = HV_FAST_HYPERCALL_OUTPUT |
 			HV_ENABLE_EXTENDED_HYPERCALLS,

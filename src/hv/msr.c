@@ -90,10 +90,23 @@ static bool read_assist(struct hv_vp *vp, uint32_t msr, uint64_t *value)
 	return true;
 }
 
+/* Who was not told so does not look for saved EOIs. */
+static bool recommends_apic_msrs(const struct hv *hv)
+{
+	uint32_t r[4];
+
+	hv_cpuid(hv, HV_CPUID_ENLIGHTENMENT_INFO, r);
+	return r[EAX] & HV_RECOMMEND_APIC_MSRS;
+}
+
 static bool write_assist(struct hv_vp *vp, uint32_t msr, uint64_t value)
 {
+	struct hv *hv = vp->hv;
+
 	vp->assist = value;
-	overlay_set(vp->hv, overlay_of_vp(vp, PAGE_ASSIST), value);
+	overlay_set(hv, overlay_of_vp(vp, PAGE_ASSIST), value);
+	if (recommends_apic_msrs(hv))
+		hv->ops->eoi_assist(hv->host, vp->index, value);
 	return true;
 }
 

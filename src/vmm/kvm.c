@@ -158,6 +158,23 @@ bool kvm_has_apic_msrs(const struct kvm *kvm)
 	return ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV) > 0;
 }
 
+/* Not if it is on, or if there is no such file. */
+static bool is_off(const char *parameter)
+{
+	g_autofree char *value = NULL;
+
+	return g_file_get_contents(parameter, &value, NULL, NULL) &&
+	       (value[0] == 'N' || value[0] == '0');
+}
+
+/* Where the hardware takes EOIs without an exit, KVM saves none. */
+bool kvm_has_eoi_assist(const struct kvm *kvm)
+{
+	return kvm_has_apic_msrs(kvm) &&
+	       (is_off("/sys/module/kvm_intel/parameters/enable_apicv") ||
+		is_off("/sys/module/kvm_amd/parameters/avic"));
+}
+
 bool kvm_can_idle(const struct kvm *kvm)
 {
 	int modes = ioctl(kvm->fd, KVM_CHECK_EXTENSION,

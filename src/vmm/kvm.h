@@ -45,6 +45,8 @@ void kvm_close(struct kvm *kvm);
 
 /* Whether it has what apic_msrs needs, and what vcpu_idle() does. */
 bool kvm_has_apic_msrs(const struct kvm *kvm);
+/* Whether its APIC saves EOIs by the guest's VP assist page. */
+bool kvm_has_eoi_assist(const struct kvm *kvm);
 bool kvm_can_idle(const struct kvm *kvm);
 /* The width of a guest's addresses; 0: not known. */
 unsigned kvm_gpa_bits(const struct kvm *kvm);

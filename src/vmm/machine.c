@@ -144,6 +144,11 @@ static void host_sint_route(void *host, uint32_t vp, unsigned sint,
 	kvm_irq_route_sint(&m->irq, vp, sint, vector);
 }
 
+static void host_eoi_assist(void *host, uint32_t vp, uint64_t value)
+{
+	vcpu_eoi_assist(&((struct machine *)host)->vcpus, vp, value);
+}
+
 static void host_sint_raise(void *host, uint32_t vp, unsigned sint)
 {
 	kvm_irq_raise_sint(&((struct machine *)host)->irq, vp, sint);
@@ -206,6 +211,7 @@ static const struct hv_host_ops hv_host_ops = {
 	.set_register = host_set_register,
 	.start_vp = host_start_vp,
 	.sint_route = host_sint_route,
+	.eoi_assist = host_eoi_assist,
 	.sint_raise = host_sint_raise,
 	.idle = host_idle,
 	.set_timer = host_set_timer,

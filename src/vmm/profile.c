@@ -9,6 +9,8 @@
 
 #define KVM_APIC_HZ	1000000000u	/* KVM's APIC timers count ns */
 #define FEATURES	(HV_CPUID_FEATURES - HV_CPUID_VENDOR_AND_MAX_FUNCTIONS)
+#define HINTS		(HV_CPUID_ENLIGHTENMENT_INFO - \
+			 HV_CPUID_VENDOR_AND_MAX_FUNCTIONS)
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -16,15 +18,17 @@ enum { EAX, EBX, ECX, EDX };
 static const struct {
 	const char *option;
 	uint32_t access, features;	/* EAX and EDX of leaf 0x40000003 */
+	uint32_t hints;			/* EAX of leaf 0x40000004 */
 	const char *missing;		/* why a host would not have it */
 } parts[HV_PARTS] = {
 	[HV_PART_TIMERS] = { "hv-timers", HV_ACCESS_SYNTHETIC_TIMER_REGS,
-			     HV_DIRECT_SYNTHETIC_TIMERS, "" },
+			     HV_DIRECT_SYNTHETIC_TIMERS, 0, "" },
 	[HV_PART_IDLE] = { "hv-idle", HV_ACCESS_GUEST_IDLE_REG,
-			   HV_GUEST_IDLE_AVAILABLE,
+			   HV_GUEST_IDLE_AVAILABLE, 0,
 			   "this kernel's KVM cannot block interrupts: it is "
 			   "older than 5.16" },
 	[HV_PART_APIC] = { "hv-apic", HV_ACCESS_INTR_CTRL_REGS, 0,
+			   HV_RECOMMEND_APIC_MSRS,
 			   "this kernel's KVM is built without KVM_HYPERV" },
 };
 
@@ -41,19 +45,22 @@ struct hv_config profile_host(const struct kvm *kvm, const struct clock *clock,
 		.stimers = true,
 		.guest_idle = kvm_can_idle(kvm),
 		.apic_msrs = kvm_has_apic_msrs(kvm),
+		.eoi_assist = kvm_has_eoi_assist(kvm),
 	};
 }
 
 static void set_part(struct hv_profile *p, enum hv_part part, bool on)
 {
-	uint32_t *f = p->leaf[FEATURES];
+	uint32_t *f = p->leaf[FEATURES], *hints = &p->leaf[HINTS][EAX];
 
 	f[EAX] &= ~parts[part].access;
 	f[EDX] &= ~parts[part].features;
+	*hints &= ~parts[part].hints;
 	if (!on)
 		return;
 	f[EAX] |= parts[part].access;
 	f[EDX] |= parts[part].features;
+	*hints |= parts[part].hints;
 }
 
 static bool cannot_offer(enum hv_part part, GError **error)
@@ -103,6 +110,8 @@ bool profile_choose(struct hv_profile *p, const struct options *o,
 			return cannot_offer(part, error);
 		set_part(p, part, how == HV_ON);
 	}
+	/* What is no reason to refuse the rest. */
+	p->leaf[HINTS][EAX] &= full.leaf[HINTS][EAX];
 	return true;
 }
 

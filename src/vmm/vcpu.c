@@ -132,6 +132,14 @@ void vcpu_auto_eoi(struct vcpus *vs, uint32_t vp, unsigned sint, uint8_t vector)
 	      sint, vector, -ret);
 }
 
+void vcpu_eoi_assist(struct vcpus *vs, uint32_t vp, uint64_t value)
+{
+	int ret = vcpu_set_eoi_assist(vs->vcpu[vp].fd, value);
+
+	trace(TRACE_KVM, "kvm.eoi_assist vp=%u value=%#" G_GINT64_MODIFIER
+	      "x error=%d", vp, value, -ret);
+}
+
 /* A signal that comes while the exit is completed is lost: so look. */
 static void complete_exit(struct vcpu *v)
 {

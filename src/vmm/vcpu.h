@@ -95,6 +95,9 @@ void vcpu_set_timer(struct vcpus *vs, uint32_t vp, uint64_t deadline);
 void vcpu_auto_eoi(struct vcpus *vs, uint32_t vp, unsigned sint,
 		   uint8_t vector);
 
+/* hv_host_ops.eoi_assist. */
+void vcpu_eoi_assist(struct vcpus *vs, uint32_t vp, uint64_t value);
+
 /* hv_host_ops.flush_tlb. */
 void vcpus_flush_tlb(struct vcpus *vs, uint64_t vps);
 

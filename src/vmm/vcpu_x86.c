@@ -163,6 +163,12 @@ int vcpu_set_auto_eoi(int vcpu_fd, unsigned sint, uint8_t vector)
 	return set_msr(vcpu_fd, HV_X64_MSR_SINT0 + sint, value) ? 0 : -EIO;
 }
 
+/* KVM refuses what is no RAM: then there is nothing to save EOIs by. */
+int vcpu_set_eoi_assist(int vcpu_fd, uint64_t value)
+{
+	return set_msr(vcpu_fd, HV_X64_MSR_VP_ASSIST_PAGE, value) ? 0 : -EIO;
+}
+
 /*
  * KVM drops its roots, and what the processor has of them, when it is told a
  * CR4 that is another one; shadow pages are compared with the guest's anew.

@@ -38,6 +38,8 @@ void vcpu_set_xmm(int vcpu_fd, const uint8_t xmm[6][16]);
  * @sint; 0: this SINT does not need that any more.
  */
 int vcpu_set_auto_eoi(int vcpu_fd, unsigned sint, uint8_t vector);
+/* Save EOIs by the VP assist page that @value, the MSR's, enables. */
+int vcpu_set_eoi_assist(int vcpu_fd, uint64_t value);
 
 /*
  * Forget all address translations of the guest's.  0 or -errno.  On the

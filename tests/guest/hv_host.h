@@ -34,6 +34,8 @@ struct hv_host_vp {
 	bool auto_eoi[HV_SYNIC_SINT_COUNT];
 	unsigned routes;		/* calls of sint_route */
 	unsigned raised[HV_SYNIC_SINT_COUNT];
+	unsigned assists;		/* calls of eoi_assist */
+	uint64_t assist;		/* and the last one's value */
 	unsigned interrupts[256];	/* by vector */
 };
 
@@ -180,6 +182,14 @@ static inline void hv_host_sint_route(void *host, uint32_t vp, unsigned sint,
 	h->vp[vp].routes++;
 }
 
+static inline void hv_host_eoi_assist(void *host, uint32_t vp, uint64_t value)
+{
+	struct hv_host *h = host;
+
+	h->vp[vp].assists++;
+	h->vp[vp].assist = value;
+}
+
 static inline void hv_host_sint_raise(void *host, uint32_t vp, unsigned sint)
 {
 	struct hv_host *h = host;
@@ -278,6 +288,7 @@ static const struct hv_host_ops hv_host_ops = {
 	.set_register = hv_host_set_register,
 	.start_vp = hv_host_start_vp,
 	.sint_route = hv_host_sint_route,
+	.eoi_assist = hv_host_eoi_assist,
 	.sint_raise = hv_host_sint_raise,
 	.idle = hv_host_idle,
 	.set_timer = hv_host_set_timer,

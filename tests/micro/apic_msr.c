@@ -134,6 +134,117 @@ static void tpr_masks(void)
 	wrmsr(HV_X64_MSR_TPR, 0);
 }
 
+/*
+ * The first word of the assist page: bit 0 says that the interrupt in service
+ * needs no EOI, and is cleared by a guest that knows.  The host may take it
+ * back whenever the guest leaves, so handlers look at once, and often.
+ */
+static uint32_t *assist;
+static unsigned saved, stale;
+
+static void assist_on(void)
+{
+	wrmsr(HV_X64_MSR_VP_ASSIST_PAGE,
+	      (uintptr_t)assist | HV_MSR_PAGE_ENABLE);
+}
+
+static uint32_t assist_is(void)
+{
+	return __atomic_load_n(assist, __ATOMIC_SEQ_CST);
+}
+
+/* As guests do it. */
+static void end(void)
+{
+	if (__atomic_exchange_n(assist, 0, __ATOMIC_SEQ_CST) & 1)
+		saved++;
+	else
+		eoi();
+	stale |= assist_is();
+}
+
+/* As those do who do not look. */
+static void end_for_real(void)
+{
+	saved += assist_is();
+	eoi();
+	stale |= assist_is();
+}
+
+static void end_without_page(void)
+{
+	saved += assist_is();
+	wrmsr(HV_X64_MSR_VP_ASSIST_PAGE, 0);
+	eoi();
+	assist_on();
+	stale |= assist_is();
+}
+
+/* All come whose predecessor was ended, and most are told to need no EOI. */
+static void many(void (*handler)(void), const char *all, const char *most)
+{
+	uint32_t before = irqs(LOW);
+
+	saved = stale = 0;
+	irq_handle(LOW, handler);
+	for (unsigned i = 0; i < 100; i++)
+		send(LOW);
+	irq_handle(LOW, NULL);
+	check_eq(irqs(LOW) - before, 100, all);
+	check(saved >= 50, most);
+	check_eq(stale, 0, "and that goes for one");
+}
+
+/* TLFS: VP-58 VIC-13 VIC-15 VIC-16 VIC-17 VIC-18 */
+static void eois_are_saved(void)
+{
+	many(end, "an EOI that is saved is one", "most of them are saved");
+	many(end_for_real, "one that is needless is one, too",
+	     "most of them are needless");
+	many(end_without_page, "so it is if the page goes before",
+	     "which is while none is needed");
+}
+
+/* TLFS: VIC-14 */
+static void an_eoi_is_needed_when_another_waits(void)
+{
+	uint32_t before = irqs(LOW);
+
+	irq_handle(LOW, end);
+	send(HIGH);
+	send(LOW);
+	check_eq(assist_is(), 0, "with another one waiting EOI is needed");
+	check_eq(irqs(LOW) - before, 0, "for that waits");
+	eoi();
+	check(WAIT(irqs(LOW) - before == 1, LONG), "until EOI");
+	irq_handle(LOW, NULL);
+}
+
+static void look_at_assist(void)
+{
+	stale |= assist_is();
+}
+
+/* TLFS: VIC-19 */
+static void a_level_needs_its_eoi(void)
+{
+	stale = 0;
+	irq_handle(LEVEL, look_at_assist);
+	level_triggered();
+	check_eq(stale, 0, "and needs its EOI");
+	irq_handle(LEVEL, NULL);
+}
+
+static void saved_eois(void)
+{
+	assist = page_alloc();
+	assist_on();
+	eois_are_saved();
+	an_eoi_is_needed_when_another_waits();
+	a_level_needs_its_eoi();
+	wrmsr(HV_X64_MSR_VP_ASSIST_PAGE, 0);
+}
+
 static volatile uint32_t other_took;
 
 static void other_cpu(void)
@@ -161,6 +272,12 @@ static void to_another(void)
 	check(WAIT(other_took == 2, LONG), "it takes what is sent to it");
 }
 
+static bool is_recommended(void)
+{
+	return cpuid(HV_CPUID_ENLIGHTENMENT_INFO).eax &
+	       HV_RECOMMEND_APIC_MSRS;
+}
+
 /* TLFS: PART-08 */
 static void refused(void)
 {
@@ -184,6 +301,8 @@ void test_main(void)
 	eoi_ends();
 	level_triggered();
 	tpr_masks();
+	if (is_recommended())
+		saved_eois();
 	if (option_number("cpus", 1) > 1)
 		to_another();
 }

@@ -311,6 +311,24 @@ static void each_vp_has_an_assist_page(void **state)
 	}
 }
 
+static void the_host_saves_eois_by_it_if_that_is_recommended(void **state)
+{
+	const struct hv_config config = { .vp_count = 2, .apic_msrs = true,
+					  .eoi_assist = true };
+
+	wr(1, HV_X64_MSR_VP_ASSIST_PAGE, PAGE | ENABLE);
+	assert_int_equal(h.vp[1].assists, 0);
+	hv_host_finish(&h);
+	hv_host_init_with(&h, &config);
+	wr(1, HV_X64_MSR_VP_ASSIST_PAGE, PAGE | ENABLE);
+	assert_int_equal(h.vp[1].assists, 1);
+	assert_int_equal(h.vp[1].assist, PAGE | ENABLE);
+	wr(1, HV_X64_MSR_VP_ASSIST_PAGE, 0);
+	assert_int_equal(h.vp[1].assists, 2);
+	assert_int_equal(h.vp[1].assist, 0);
+	assert_int_equal(h.vp[0].assists, 0);
+}
+
 /* TLFS: VP-56 */
 static void the_assist_page_keeps_reserved_bits(void **state)
 {
@@ -359,6 +377,7 @@ int main(void)
 		TEST(runtime_is_each_vps_own),
 		TEST(invariant_tsc_is_asked_for_once),
 		TEST(each_vp_has_an_assist_page),
+		TEST(the_host_saves_eois_by_it_if_that_is_recommended),
 		TEST(the_assist_page_keeps_reserved_bits),
 		cmocka_unit_test(a_wide_partition_knows_all_its_vps),
 	};

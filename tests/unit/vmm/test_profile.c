@@ -108,6 +108,28 @@ static void what_the_host_lacks_cannot_be_switched_on(void **state)
 	}
 }
 
+static void apic_registers_are_recommended_only_where_they_are_offered(
+	void **state)
+{
+	struct options o = { .hv_profile = (char *)"full" };
+	struct hv_config more = host;
+	struct hv_profile p;
+
+	more.apic_msrs = true;
+	o.hv_parts[HV_PART_APIC] = HV_ON;
+	assert_true(profile_choose(&p, &o, &more, NULL));
+	assert_int_equal(p.leaf[4][EAX] & HV_RECOMMEND_APIC_MSRS, 0);
+	more.eoi_assist = true;
+	assert_true(profile_choose(&p, &o, &more, NULL));
+	assert_true(p.leaf[4][EAX] & HV_RECOMMEND_APIC_MSRS);
+	o.hv_parts[HV_PART_APIC] = HV_OFF;
+	assert_true(profile_choose(&p, &o, &more, NULL));
+	assert_int_equal(p.leaf[4][EAX] & HV_RECOMMEND_APIC_MSRS, 0);
+	o.hv_parts[HV_PART_APIC] = HV_AS_PROFILE;
+	assert_true(profile_choose(&p, &o, &more, NULL));
+	assert_int_equal(p.leaf[4][EAX] & HV_RECOMMEND_APIC_MSRS, 0);
+}
+
 static void vmbus_needs_its_privileges(void **state)
 {
 	struct hv_profile p = chosen("full", HV_AS_PROFILE);
@@ -267,6 +289,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_are_offered_when_asked_for),
 		cmocka_unit_test(what_the_host_lacks_cannot_be_switched_on),
+		cmocka_unit_test(
+			apic_registers_are_recommended_only_where_they_are_offered),
 		cmocka_unit_test(vmbus_needs_its_privileges),
 		cmocka_unit_test(a_file_changes_what_it_names),
 		cmocka_unit_test(an_empty_file_is_full),
