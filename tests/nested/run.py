@@ -196,7 +196,7 @@ def ordinary_user(run):
 
 
 # Whoever shares the cases begins with these.
-LONG = ['tap', 'reboots', 'tap-6.12', 'nat', 'formats', 'killed',
+LONG = ['reboots', 'tap', 'tap-changes', 'tap-6.12', 'nat', 'formats', 'killed',
         'sub-channels']
 
 
