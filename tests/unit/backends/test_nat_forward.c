@@ -6,8 +6,7 @@
 
 #include "nat_rig.h"
 
-/* The gateway's SYN, answered with @flags. */
-/* A client's SYN comes from a higher port. */
+/* The gateway's SYN, answered with @flags; a client's is from a higher port. */
 static void answer_probe(uint8_t flags)
 {
 	do {
