@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "backends/nat_filter.h"
-#include "backends/net_sum.h"
 #include "core/bytes.h"
+#include "core/inet_sum.h"
 
 #define ETH_LEN		14
 #define ARP_LEN		28
@@ -256,9 +256,9 @@ static void finish_l4(uint8_t *frame, const struct nat_packet *p)
 
 	field[0] = field[1] = 0;
 	if (p->protocol != IPPROTO_ICMP)
-		sum = net_sum(addresses, p->ip6 ? 32 : 8) +
+		sum = inet_sum(addresses, p->ip6 ? 32 : 8) +
 		      htons(p->protocol) + htons((uint16_t)len);
-	net_sum_put(field, sum + net_sum(l4, len));
+	inet_sum_put(field, sum + inet_sum(l4, len));
 }
 
 void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet)
@@ -271,5 +271,5 @@ void nat_finish_checksums(uint8_t *frame, const struct nat_packet *packet)
 	if (packet->ip6)
 		return;
 	ip[10] = ip[11] = 0;
-	net_sum_put(ip + 10, net_sum(ip, IP4_LEN));
+	inet_sum_put(ip + 10, inet_sum(ip, IP4_LEN));
 }

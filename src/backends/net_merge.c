@@ -6,8 +6,8 @@
 
 #include "backends/net_copy.h"
 #include "backends/net_merge.h"
-#include "backends/net_sum.h"
 #include "core/bytes.h"
+#include "core/inet_sum.h"
 
 #define ETH_LEN		14
 #define ETH_TYPE_AT	12
@@ -144,20 +144,20 @@ static void finish_ip(struct net_merge *m)
 	}
 	put16(ip + IP4_LENGTH_AT, m->len - ETH_LEN);
 	put16(ip + IP4_CSUM_AT, 0);
-	net_sum_put(ip + IP4_CSUM_AT, net_sum(ip, IP4_LEN));
+	inet_sum_put(ip + IP4_CSUM_AT, inet_sum(ip, IP4_LEN));
 }
 
 /* The sum of the pseudo header: what else is in the sum is left to do. */
 static void begin_checksum(struct net_merge *m, size_t l4)
 {
 	const uint8_t *ip = m->headers + ETH_LEN;
-	uint64_t sum = ip[0] >> 4 == 6 ? net_sum(ip + IP6_ADDRESS_AT, 32) :
-					 net_sum(ip + IP4_ADDRESS_AT, 8);
+	uint64_t sum = ip[0] >> 4 == 6 ? inet_sum(ip + IP6_ADDRESS_AT, 32) :
+					 inet_sum(ip + IP4_ADDRESS_AT, 8);
 	uint16_t seed;
 
 	sum += htons(IPPROTO_TCP);
 	sum += htons((uint16_t)(m->len - l4));
-	seed = net_sum_fold(sum);
+	seed = inet_sum_fold(sum);
 	memcpy(m->headers + l4 + TCP_CSUM_AT, &seed, sizeof(seed));
 }
 

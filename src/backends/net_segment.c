@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "backends/net_segment.h"
-#include "backends/net_sum.h"
 #include "core/bytes.h"
+#include "core/inet_sum.h"
 
 #define ETH_TYPE_AT	12
 #define VLAN_TAG	4	/* bytes */
@@ -59,7 +59,7 @@ static uint64_t sum_frame(const struct net_frame *f, size_t start)
 	for (int i = 0; i < f->iovcnt && left; i++) {
 		size_t n = MIN(f->iov[i].iov_len, left), from = MIN(n, skip);
 		const uint8_t *p = f->iov[i].iov_base;
-		uint16_t part = net_sum_fold(net_sum(p + from, n - from));
+		uint16_t part = inet_sum_fold(inet_sum(p + from, n - from));
 
 		sum += odd ? GUINT16_SWAP_LE_BE(part) : part;
 		odd ^= (n - from) & 1;
@@ -91,7 +91,7 @@ bool net_checksum_finish(const struct net_frame *f)
 		return true;
 	if (!checksum_is_inside(f))
 		return false;
-	net_sum_put(bytes, sum_frame(f, f->hdr.csum_start));
+	inet_sum_put(bytes, sum_frame(f, f->hdr.csum_start));
 	frame_put(f, at, bytes[0]);
 	frame_put(f, at + 1, bytes[1]);
 	return true;
@@ -214,7 +214,7 @@ static void unseed_checksum(struct net_segmenter *s)
 	uint16_t whole = htons((uint16_t)(s->frame->len - s->l4)), seed;
 
 	memcpy(&seed, p, sizeof(seed));
-	seed = net_sum_fold((uint64_t)seed + (uint16_t)~whole);
+	seed = inet_sum_fold((uint64_t)seed + (uint16_t)~whole);
 	memcpy(p, &seed, sizeof(seed));
 }
 
@@ -261,7 +261,7 @@ static void finish_ip(const struct net_segmenter *s, uint8_t *ip, size_t len)
 	}
 	put16(ip + IP4_LENGTH_AT, len);
 	put16(ip + IP4_CSUM_AT, 0);
-	net_sum_put(ip + IP4_CSUM_AT, net_sum(ip, s->l4 - s->l3));
+	inet_sum_put(ip + IP4_CSUM_AT, inet_sum(ip, s->l4 - s->l3));
 }
 
 /* In the headers of the segment after one with @payload bytes. */
@@ -294,7 +294,7 @@ static void finish_headers(const struct net_segmenter *s, uint8_t *buf,
 	else if (s->left)
 		l4[TCP_FLAGS_AT] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 	memcpy(&seed, csum, sizeof(seed));
-	seed = net_sum_fold((uint64_t)seed + htons((uint16_t)l4_len));
+	seed = inet_sum_fold((uint64_t)seed + htons((uint16_t)l4_len));
 	memcpy(csum, &seed, sizeof(seed));
 }
 
@@ -314,8 +314,8 @@ size_t net_segmenter_next(struct net_segmenter *s, uint8_t *buf)
 		advance_headers(s, payload);
 	}
 	if (wants_checksum(s->frame))
-		net_sum_put(buf + hdr->csum_start + hdr->csum_offset,
-			     net_sum(buf + hdr->csum_start,
-				       len - hdr->csum_start));
+		inet_sum_put(buf + hdr->csum_start + hdr->csum_offset,
+			     inet_sum(buf + hdr->csum_start,
+				      len - hdr->csum_start));
 	return len;
 }

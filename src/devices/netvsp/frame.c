@@ -4,6 +4,8 @@
 
 #include <glib.h>
 
+#include "core/bytes.h"
+#include "core/inet_sum.h"
 #include "devices/netvsp/frame.h"
 
 #define ETH_SIZE	14
@@ -22,11 +24,6 @@ enum frame_cast frame_cast(const uint8_t *to)
 	return memcmp(to, all, sizeof(all)) ? FRAME_MULTICAST : FRAME_BROADCAST;
 }
 
-static uint16_t be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
 static bool has(const struct frame_header *h, size_t off, size_t len)
 {
 	return off + len <= h->len;
@@ -43,7 +40,7 @@ static void parse_ipv4(struct frame_header *h)
 	if (size < 20 || !has(h, h->l3, size))
 		return;
 	h->ip_version = 4;
-	if (be16(ip + 6) & 0x1fff)
+	if (get16(ip + 6) & 0x1fff)
 		return;
 	h->protocol = ip[9];
 	h->l4 = (uint16_t)(h->l3 + size);
@@ -83,10 +80,10 @@ void frame_parse(struct frame_header *h)
 	h->tagged = false;
 	if (!has(h, 0, ETH_SIZE))
 		return;
-	type = be16(h->bytes + 12);
+	type = get16(h->bytes + 12);
 	if (type == ETH_P_VLAN && has(h, ETH_SIZE, VLAN_SIZE)) {
 		h->tagged = true;
-		type = be16(h->bytes + 16);
+		type = get16(h->bytes + 16);
 		at += VLAN_SIZE;
 	}
 	h->l3 = (uint16_t)at;
@@ -187,30 +184,6 @@ bool frame_write(const struct iovec *iov, int iovcnt, size_t off,
 	return true;
 }
 
-/* In the host's order of bytes; whoever folds turns it round. */
-static uint64_t sum_bytes(const uint8_t *p, size_t len)
-{
-	unsigned __int128 sum = 0;
-	uint64_t word = 0;
-
-	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum += word;
-	}
-	word = 0;
-	memcpy(&word, p, len);
-	sum += word;
-	/* All carries count one in what is folded to 16 bits. */
-	return (uint64_t)(sum >> 64) + (uint32_t)(sum >> 32) + (uint32_t)sum;
-}
-
-static uint16_t fold16(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
 uint64_t frame_sum(const struct iovec *iov, int iovcnt, size_t off, size_t len)
 {
 	struct walk w = { iov, off, len };
@@ -221,8 +194,8 @@ uint64_t frame_sum(const struct iovec *iov, int iovcnt, size_t off, size_t len)
 	if (!covers(iov, iovcnt, off, len))
 		return 0;
 	while ((piece = step(&w)).iov_len) {
-		uint16_t part = fold16(sum_bytes(piece.iov_base,
-						 piece.iov_len));
+		uint16_t part = inet_sum_fold(
+			inet_sum(piece.iov_base, piece.iov_len));
 
 		sum += odd ? GUINT16_SWAP_LE_BE(part) : part;
 		odd ^= piece.iov_len & 1;
@@ -232,7 +205,7 @@ uint64_t frame_sum(const struct iovec *iov, int iovcnt, size_t off, size_t len)
 
 uint16_t frame_fold(uint64_t sum)
 {
-	return (uint16_t)~fold16(sum);
+	return (uint16_t)~inet_sum_fold(sum);
 }
 
 uint64_t frame_pseudo_sum(const struct frame_header *h, uint32_t len)
@@ -242,8 +215,8 @@ uint64_t frame_pseudo_sum(const struct frame_header *h, uint32_t len)
 		(uint8_t)(len >> 24), (uint8_t)(len >> 16),
 		(uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0, h->protocol,
 	};
-	uint64_t sum = sum_bytes(tail, sizeof(tail));
+	uint64_t sum = inet_sum(tail, sizeof(tail));
 
-	return sum + (h->ip_version == 4 ? sum_bytes(ip + 12, 8) :
-					   sum_bytes(ip + 8, 32));
+	return sum + (h->ip_version == 4 ? inet_sum(ip + 12, 8) :
+					   inet_sum(ip + 8, 32));
 }
