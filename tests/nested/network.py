@@ -277,7 +277,7 @@ def tap_network():
         ip('netns', 'delete', 'tap-test')
 
 
-TAP_SUM = hashlib.md5(random.Random(2097152).randbytes(2097152)).hexdigest()
+TAP_SUM = hashlib.md5(random.Random(524288).randbytes(524288)).hexdigest()
 
 
 def tap_machine(run, kernel, script, *options):
