@@ -14,7 +14,7 @@
 #define ETH_TYPE_IP4	0x0800
 #define ETH_TYPE_IP6	0x86dd
 
-#define IP_LENGTH_MAX	65535
+#define MERGED_MAX	(ETH_LEN + 65535u)	/* as IPv4 can say */
 #define IP4_LEN		20
 #define IP4_LENGTH_AT	2
 #define IP4_ID_AT	4
@@ -114,17 +114,19 @@ static bool is_alike(const struct net_merge *m, const uint8_t *frame)
 
 bool net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len)
 {
-	const uint8_t *tcp = frame + m->headers_len - TCP_LEN;
-	size_t payload = len - m->headers_len;
+	const uint8_t *tcp;
+	size_t payload;
 
 	/* One that is shorter, or longer, than the first ends it. */
 	if (!m->headers_len ||
 	    m->len - m->headers_len != m->count * m->segment ||
 	    headers_of(frame, len, NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6) !=
-		    m->headers_len ||
-	    payload > m->segment || m->len + payload > ETH_LEN + IP_LENGTH_MAX)
+		    m->headers_len)
 		return false;
-	if (get32(tcp + TCP_SEQ_AT) != m->next || !is_alike(m, frame))
+	tcp = frame + m->headers_len - TCP_LEN;
+	payload = len - m->headers_len;
+	if (payload > m->segment || m->len + payload > MERGED_MAX ||
+	    get32(tcp + TCP_SEQ_AT) != m->next || !is_alike(m, frame))
 		return false;
 	m->headers[m->headers_len - TCP_LEN + TCP_FLAGS_AT] |=
 		tcp[TCP_FLAGS_AT];

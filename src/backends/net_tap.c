@@ -194,14 +194,12 @@ static bool begin_cut(struct net_tap *t, const struct net_frame *f)
 /* Whether @f, as it was read, is for the user. */
 static bool take(struct net_tap *t, struct net_frame *f, size_t room)
 {
-	if (f->len > room || !header_is_good(t, f)) {
-		t->nb.dropped++;
-		return false;
+	if (f->len <= room && header_is_good(t, f)) {
+		if (f->hdr.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
+			return true;
+		if (begin_cut(t, f))
+			return next_datagram(t, f);
 	}
-	if (f->hdr.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
-		return true;
-	if (begin_cut(t, f))
-		return next_datagram(t, f);
 	t->nb.dropped++;
 	return false;
 }

@@ -5,7 +5,9 @@
  * Frames go between the caller's memory and the host's network with one copy,
  * the kernel's, and one system call each; io_uring, many at once, would take
  * the kernel as long.  Offloads pass through: the host sees a guest's super-
- * frames as its own.  It answers a flow on the queue that it last came on.
+ * frames as its own.  Only datagrams that the host left in one frame are cut
+ * here, copied twice more.  A flow is answered on the queue that it last came
+ * on.
  */
 #ifndef BACKENDS_NET_TAP_H
 #define BACKENDS_NET_TAP_H
